@@ -1,0 +1,101 @@
+"""The agent's nouns: what telemetry becomes once it is decoded, and what a store gives back.
+
+Plain immutable records, shared by `otlp` (makes them), `store` (keeps them), `evidence` and
+`findings` (read them). Times are nanoseconds since the epoch, as on the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from credwatch.semconv import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePoint:
+    """One cumulative point of `credwatch.calls`.
+
+    `exact` is False where the sender's count is not cumulative and complete: delta points, an
+    overflow attribute, spans without points.
+    """
+
+    process_id: str
+    usage: Usage
+    value: int
+    start_ns: int
+    time_ns: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KeySighting:
+    """One point of `credwatch.credential.seen`: calls signed with one key between two times."""
+
+    process_id: str
+    pseudonym: str
+    source: str
+    provider: str
+    credential_type: str
+    laundered: bool
+    principal: str
+    account_id: str
+    value: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One health point: `metric` is one of the `credwatch.recorder.*` names."""
+
+    process_id: str
+    metric: str
+    value: int
+    start_ns: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that one resource of one export request said."""
+
+    resource: Mapping[str, str]
+    usage: tuple[UsagePoint, ...] = ()
+    keys: tuple[KeySighting, ...] = ()
+    health: tuple[Health, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that reported: where it runs and whether its counts are final.
+
+    `closed` is the total that it named when it ended, or None: then its counts are a lower bound.
+    """
+
+    process_id: str
+    resource: Mapping[str, str] = field(default_factory=dict)
+    first_ns: int = 0
+    last_ns: int = 0
+    closed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """How often one process used credentials in one way: the maximum per start, summed over starts."""
+
+    process_id: str
+    usage: Usage
+    calls: int
+    first_ns: int
+    last_ns: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """All evidence that a store holds, as findings read it."""
+
+    processes: Mapping[str, Process]
+    usage: tuple[UsageRow, ...]
+    keys: tuple[KeySighting, ...]
