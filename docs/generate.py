@@ -44,7 +44,7 @@ def telemetry() -> str:
         ),
         table(("attribute", "type", *places, "meaning"), marks),
         (
-            "Beside these, spans carry the attributes of OpenTelemetry's AWS SDK conventions (`rpc.*`, `aws.request_id`, "
+            "Beside these, spans carry OpenTelemetry's attributes of AWS SDK calls (`rpc.*`, `aws.request_id`, "
             "`server.*`, `http.response.status_code`, `error.type`), and resources those of `service.*`, `host.*`, "
             "`cloud.*`, `aws.ecs.*`, `container.*`, `k8s.*` and `faas.*`.\n"
         ),
