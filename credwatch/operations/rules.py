@@ -1,0 +1,400 @@
+"""What the table's vocabulary cannot say: named functions, each with the reason it is needed.
+
+`SHAPES` build the ARNs of resources whose names are no plain template, `FACETS` test parameters,
+`RULES` derive a whole operation, `VARIANTS` tell which kind of resource turns a service into
+another. All are pure, take whatever the caller passed, and never raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote
+
+Place = tuple[str, str, str, str]
+"""Partition, region, account (`*` where not known) and level of detail."""
+
+Named = tuple[tuple[str, ...], bool]
+"""ARNs, sorted where there are several, and whether each identifier in them was known."""
+
+Shape = Callable[[Mapping[str, object], Place], Named]
+Action = tuple[str, tuple[Shape, ...]]
+Derivation = tuple[tuple[tuple[str, str], ...], tuple[Action, ...]]
+"""Facets, and the actions with the shapes of their resources, both sorted."""
+
+Rule = Callable[[Mapping[str, object]], Derivation]
+
+NOTHING: Mapping[str, object] = {}
+EVERYTHING: Mapping[str, object] = {}
+"""Stands for the parameters at the detail `service`: no identifier, not even a documented default."""
+
+_LONGEST = 2048
+
+
+def text(value: object) -> str:
+    """Return an identifier as plain text, "" for anything that cannot be one."""
+    if type(value) is not str:
+        if not isinstance(value, str):
+            return ""
+        value = str.__str__(value)  # an enum's value, not its repr
+    return value if len(value) <= _LONGEST else ""
+
+
+def anywhere(place: Place) -> Place:
+    """Return a place of which only partition and detail are known."""
+    return (place[0], "*", "*", place[3])
+
+
+# --- S3: names, ARNs and aliases of buckets, and keys by detail ----------------------------------
+
+
+def _bucket(value: object, place: Place) -> tuple[str, str, bool]:
+    """Return the ARN of a bucket or access point, what joins a key to it, and whether it is known."""
+    name = text(value)
+    if not name:
+        return f"arn:{place[0]}:s3:::*", "/", False
+    if name[:4] == "arn:":
+        return _access_point(name, place)
+    if name[-3:] == "-s3":
+        return _directory(name, place)
+    if name[-8:] == "-s3alias":
+        # the alias names neither the access point nor its account
+        return f"arn:{place[0]}:s3:{place[1]}:*:accesspoint/*", "/object/", False
+    if name[-5:] == ".mrap":
+        return f"arn:{place[0]}:s3::{place[2]}:accesspoint/{name}", "/object/", True
+    return f"arn:{place[0]}:s3:::{name}", "/", True
+
+
+_SLASHED = ("s3", "s3-object-lambda", "s3-outposts", "s3express")
+
+
+def _access_point(arn: str, place: Place) -> tuple[str, str, bool]:
+    parts = arn.split(":", 5)
+    if len(parts) == 6 and parts[2] in _SLASHED:
+        resource = parts[5].replace(":", "/")
+        if resource.startswith(("accesspoint/", "outpost/")) or (parts[2] == "s3express" and resource[:7] == "bucket/"):
+            return ":".join((*parts[:5], resource)), "/object/", True
+        if parts[2] == "s3" and not parts[3] and not parts[4] and resource:
+            return arn, "/", True
+    return f"arn:{place[0]}:s3:::*", "/", False
+
+
+def _directory(name: str, place: Place) -> tuple[str, str, bool]:
+    if name[-7:] == "--ol-s3":
+        return f"arn:{place[0]}:s3-object-lambda:{place[1]}:*:accesspoint/*", "/object/", False
+    if name[-7:] == "--xa-s3":
+        return f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:accesspoint/{name}", "/object/", True
+    if name[-6:] == "--x-s3":
+        return f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:bucket/{name}", "/object/", True
+    return f"arn:{place[0]}:s3:::{name}", "/", True
+
+
+def _key(key: object, detail: str) -> str:
+    if detail == "container":
+        return "*"
+    name = text(key)
+    if not name:
+        return "*"
+    if detail == "full":
+        return name
+    first, slash, _ = name.partition("/")
+    return f"{first}/*" if slash else "*"
+
+
+def s3_bucket(params: Mapping[str, object], place: Place) -> Named:
+    """Bucket: a name, an access-point ARN or an alias, each with an ARN of its own kind."""
+    arn, _, known = _bucket(params.get("Bucket"), place)
+    return (arn,), known
+
+
+def s3_object(params: Mapping[str, object], place: Place) -> Named:
+    """Object: the bucket's ARN, joined to the key as that kind of bucket does, cut to the detail."""
+    arn, joint, known = _bucket(params.get("Bucket"), place)
+    if place[3] == "container":
+        return (f"{arn}{joint}*",), known
+    return (f"{arn}{joint}{_key(params.get('Key'), place[3])}",), known
+
+
+def _source(params: Mapping[str, object]) -> tuple[str, str, bool]:
+    """Return bucket, key and whether a version is named of CopySource: text, ARN or dict."""
+    source = params.get("CopySource")
+    if isinstance(source, dict):
+        return text(source.get("Bucket")), text(source.get("Key")), source.get("VersionId") is not None
+    path, versioned, _ = text(source).partition("?versionId=")
+    path = unquote(path).removeprefix("/")
+    if path[:4] == "arn:":
+        bucket, _, key = path.partition("/object/")
+    else:
+        bucket, _, key = path.partition("/")
+    return bucket, key, bool(versioned)
+
+
+def s3_source(params: Mapping[str, object], place: Place) -> Named:
+    """Source of a copy: bucket and key in one parameter, URL-encoded or in a dict."""
+    bucket, key, _ = _source(params)
+    return s3_object({"Bucket": bucket, "Key": key}, place)
+
+
+def s3_source_version(params: Mapping[str, object]) -> bool:
+    """Source version: it hides in CopySource's query."""
+    return _source(params)[2]
+
+
+def s3_object_lambda(params: Mapping[str, object], place: Place) -> Named:
+    """Object Lambda: the access point itself is the resource, keys are not."""
+    arn, _, known = _bucket(params.get("Bucket"), place)
+    if ":s3-object-lambda:" not in arn:
+        return (f"arn:{place[0]}:s3-object-lambda:{place[1]}:{place[2]}:accesspoint/*",), False
+    return (arn,), known
+
+
+def s3_directory(params: Mapping[str, object], place: Place) -> Named:
+    """Directory bucket or its access point; other names stay unknown."""
+    arn, _, known = _bucket(params.get("Bucket"), place)
+    if ":s3express:" not in arn:
+        return (f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:bucket/*",), False
+    return (arn,), known
+
+
+def s3_variant(params: Mapping[str, object]) -> str:
+    """S3's look-alikes: the same operations, authorised by another service's actions."""
+    value = params.get("Bucket")
+    name = value if type(value) is str else text(value)
+    if name[-3:] == "-s3":
+        if name.endswith(("--x-s3", "--xa-s3")):
+            return "express"
+        return "object-lambda" if name.endswith("--ol-s3") else ""
+    if name[:4] == "arn:":
+        service = name.split(":", 3)[2:3]
+        return _VARIANT_OF.get(service[0], "") if service else ""
+    return ""
+
+
+_VARIANT_OF = {"s3express": "express", "s3-object-lambda": "object-lambda", "s3-outposts": "outposts"}
+
+
+def s3_delete_objects(params: Mapping[str, object]) -> Derivation:
+    """DeleteObjects: each entry is checked for itself, with or without a version."""
+    delete = params.get("Delete")
+    entries = delete.get("Objects") if isinstance(delete, dict) else None
+    listed = [e for e in entries[:1000] if isinstance(e, dict)] if isinstance(entries, (list, tuple)) else []
+    versioned = [e for e in listed if e.get("VersionId") is not None]
+    latest = [e for e in listed if e.get("VersionId") is None]
+    facets = []
+    plan: list[Action] = []
+    if params.get("BypassGovernanceRetention") is True:
+        facets.append(("bypass", "yes"))
+        plan.append(("s3:BypassGovernanceRetention", (_objects(listed),)))
+    if latest or not versioned:
+        facets.append(("latest", "yes"))
+        plan.append(("s3:DeleteObject", (_objects(latest),)))
+    if versioned:
+        facets.append(("version", "yes"))
+        plan.append(("s3:DeleteObjectVersion", (_objects(versioned),)))
+    return tuple(facets), tuple(plan)
+
+
+def _objects(entries: list[dict[str, object]]) -> Shape:
+    def shape(params: Mapping[str, object], place: Place) -> Named:
+        if place[3] in {"container", "service"} or not entries:
+            return s3_object(params, place)
+        bucket = params.get("Bucket")
+        named = [s3_object({"Bucket": bucket, "Key": entry.get("Key")}, place) for entry in entries]
+        return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
+
+    return shape
+
+
+# --- SQS ----------------------------------------------------------------------------------------
+
+
+def sqs_queue(params: Mapping[str, object], place: Place) -> Named:
+    """Queue: account and name are in the URL's path, the region in its host, if the host is AWS's."""
+    url = text(params.get("QueueUrl"))
+    parts = url.rsplit("/", 2)
+    name = parts[-1]
+    if not name:
+        return (f"arn:{place[0]}:sqs:{place[1]}:{place[2]}:*",), False
+    if len(parts) < 3:
+        return (f"arn:{place[0]}:sqs:{place[1]}:{place[2]}:{name}",), True
+    region, account = _host_region(parts[0]) or place[1], parts[1]
+    owned = len(account) == 12 and account.isdigit()
+    return (f"arn:{place[0]}:sqs:{region}:{account if owned else '*'}:{name}",), True
+
+
+def _host_region(origin: str) -> str:
+    """Return the region that a queue URL's host names, "" where it names none."""
+    labels = origin.rpartition("/")[2].partition(":")[0].split(".")
+    for index, label in enumerate(labels):
+        if label in {"sqs", "sqs-fips"} and index + 1 < len(labels):
+            return labels[index + 1] if _is_region(labels[index + 1]) else ""
+        if label == "queue" and index and _is_region(labels[index - 1]):
+            return labels[index - 1]
+    return "us-east-1" if labels[:2] == ["queue", "amazonaws"] else ""
+
+
+def _is_region(label: str) -> bool:
+    return label.count("-") >= 2 and label[-1:].isdigit()
+
+
+# --- other services -----------------------------------------------------------------------------
+
+
+def lambda_function(params: Mapping[str, object], place: Place) -> Named:
+    """Function: a name, a partial or full ARN, each with a version or alias, or that in Qualifier."""
+    name = text(params.get("FunctionName"))
+    base = f"arn:{place[0]}:lambda:{place[1]}:{place[2]}"
+    if name[:4] == "arn:":
+        parts = name.split(":")
+        if len(parts) not in {7, 8} or parts[2] != "lambda" or parts[5] != "function":
+            return (f"arn:{place[0]}:lambda:*:*:function:*",), False
+        base, name = ":".join(parts[:5]), ":".join(parts[6:])
+    elif ":function:" in name:
+        account, _, name = name.partition(":function:")
+        base = f"arn:{place[0]}:lambda:{place[1]}:{account.rpartition(':')[2]}"
+    if not name:
+        return (f"{base}:function:*",), False
+    qualifier = text(params.get("Qualifier"))
+    return (
+        f"{base}:function:{name}:{qualifier}" if qualifier and ":" not in name else f"{base}:function:{name}",
+    ), True
+
+
+def kms_key(params: Mapping[str, object], place: Place, parameter: str = "KeyId") -> Named:
+    """Key: an id or an ARN; an alias does not tell the key that the check is made on."""
+    key = text(params.get(parameter))
+    if key[:4] == "arn:":
+        parts = key.split(":", 5)
+        if len(parts) == 6 and parts[2] == "kms":
+            known = parts[5].startswith("key/")
+            return (":".join((*parts[:5], parts[5] if known else "key/*")),), known
+        return (f"arn:{place[0]}:kms:*:*:key/*",), False
+    if not key or key[:6] == "alias/":
+        return (f"arn:{place[0]}:kms:{place[1]}:{place[2]}:key/*",), False
+    return (f"arn:{place[0]}:kms:{place[1]}:{place[2]}:key/{key}",), True
+
+
+def kms_source_key(params: Mapping[str, object], place: Place) -> Named:
+    """ReEncrypt's source key."""
+    return kms_key(params, place, "SourceKeyId")
+
+
+def kms_destination_key(params: Mapping[str, object], place: Place) -> Named:
+    """ReEncrypt's destination key."""
+    return kms_key(params, place, "DestinationKeyId")
+
+
+def kms_target_key(params: Mapping[str, object], place: Place) -> Named:
+    """The key that an alias is given to."""
+    return kms_key(params, place, "TargetKeyId")
+
+
+def secret(params: Mapping[str, object], place: Place) -> Named:
+    """Secret: an ARN as it is; a name lacks the six random characters that end the ARN."""
+    value = text(params.get("SecretId")) or text(params.get("Name"))
+    return _secret(value, place)
+
+
+def _secret(value: str, place: Place) -> Named:
+    base = f"arn:{place[0]}:secretsmanager:{place[1]}:{place[2]}:secret:"
+    if value[:4] == "arn:":
+        parts = value.split(":", 6)
+        if len(parts) == 7 and parts[2] == "secretsmanager" and parts[5] == "secret":
+            return (value if _suffixed(parts[6]) else f"{value}-??????",), True
+        return (f"arn:{place[0]}:secretsmanager:*:*:secret:*",), False
+    return ((f"{base}{value}-??????",), True) if value else ((f"{base}*",), False)
+
+
+def _suffixed(name: str) -> bool:
+    return len(name) > 7 and name[-7] == "-" and name[-6:].isalnum()
+
+
+def secrets(params: Mapping[str, object], place: Place) -> Named:
+    """The secrets of a batch."""
+    listed = params.get("SecretIdList")
+    if not isinstance(listed, (list, tuple)) or not listed:
+        return _secret("", place)
+    named = [_secret(text(value), place) for value in listed[:1000]]
+    return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
+
+
+def ssm_parameter(params: Mapping[str, object], place: Place) -> Named:
+    """Parameters: the leading slash is not in the ARN, nor is the selector of a version or label."""
+    values = [params[name] for name in ("Name", "Path") if name in params]
+    listed = params.get("Names")
+    values += listed[:1000] if isinstance(listed, (list, tuple)) else []
+    named = [_parameter(text(value), place) for value in values] or [_parameter("", place)]
+    return tuple(sorted({arn for arn, _ in named})), all(known for _, known in named)
+
+
+def _parameter(value: str, place: Place) -> tuple[str, bool]:
+    if value[:4] == "arn:":
+        parts = value.split(":")
+        if len(parts) >= 6 and parts[2] == "ssm" and parts[5].startswith("parameter/"):
+            return ":".join(parts[:6]), True
+        return f"arn:{place[0]}:ssm:*:*:parameter/*", False
+    name = value.partition(":")[0].removeprefix("/")
+    return f"arn:{place[0]}:ssm:{place[1]}:{place[2]}:parameter/{name or '*'}", bool(name)
+
+
+# --- PartiQL ------------------------------------------------------------------------------------
+
+_VERBS = {"select": "Select", "insert": "Insert", "update": "Update", "delete": "Delete"}
+_BEFORE_TABLE = {"select": "from", "insert": "into", "update": "update", "delete": "from"}
+
+
+def partiql(params: Mapping[str, object]) -> Derivation:
+    """PartiQL: verb and table stand in the statement's text; the rest of it is never looked at."""
+    statements: list[object] = [params.get("Statement")]
+    for parameter in ("Statements", "TransactStatements"):
+        listed = params.get(parameter)
+        if isinstance(listed, (list, tuple)):
+            statements += [entry.get("Statement") for entry in listed[:1000] if isinstance(entry, dict)]
+    tables: dict[str, list[str]] = {}
+    for statement in statements:
+        verb, table = _parse(text(statement))
+        if verb:
+            tables.setdefault(verb, []).append(table)
+    facets = tuple((verb, "yes") for verb in sorted(tables))
+    return facets, tuple((f"dynamodb:PartiQL{_VERBS[verb]}", (_tables(tables[verb]),)) for verb in sorted(tables))
+
+
+def _parse(statement: str) -> tuple[str, str]:
+    words = statement.split(None, 1)
+    verb = words[0].lower() if words else ""
+    if verb not in _VERBS:
+        return "", ""
+    rest = statement.replace(",", " , ").split()
+    lowered = [word.lower() for word in rest]
+    marker = _BEFORE_TABLE[verb]
+    after = lowered.index(marker) + 1 if marker in lowered else len(rest)
+    name = rest[after] if after < len(rest) else ""
+    return verb, _unquoted(name)
+
+
+def _unquoted(name: str) -> str:
+    """Return `table` or `table/index/name` of `"table"."index"`, "" where it is no plain name."""
+    pieces = [piece.strip('"') for piece in name.split('"."' if '"."' in name else "\0")]
+    plain = all(p and p.replace("-", "").replace("_", "").replace(".", "").isalnum() for p in pieces)
+    return "/index/".join(pieces[:2]) if plain else ""
+
+
+def _tables(names: list[str]) -> Shape:
+    def shape(params: Mapping[str, object], place: Place) -> Named:
+        if place[3] == "service":
+            return (f"arn:{place[0]}:dynamodb:*:*:table/*",), False
+        base = f"arn:{place[0]}:dynamodb:{place[1]}:{place[2]}:table/"
+        return tuple(sorted({base + (name or "*") for name in names})), all(names)
+
+    return shape
+
+
+SHAPES: Mapping[str, Shape] = {
+    function.__name__: function
+    for function in (
+        s3_bucket, s3_object, s3_source, s3_object_lambda, s3_directory, sqs_queue, lambda_function,
+        kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets, ssm_parameter,
+    )
+}  # fmt: skip
+FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {"s3_source_version": s3_source_version}
+RULES: Mapping[str, Rule] = {"s3_delete_objects": s3_delete_objects, "partiql": partiql}
+VARIANTS: Mapping[str, Callable[[Mapping[str, object]], str]] = {"s3_variant": s3_variant}
