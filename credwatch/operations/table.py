@@ -244,7 +244,7 @@ def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
     _, _, service, region, account, resource = template.split(":", 5)
     before, _, after = resource.partition("{}")
     regional, owned = region == "{region}", account == "{account}"
-    others = [piece for piece in before.replace("}", "{").split("{")[1::2]]
+    others = before.replace("}", "{").split("{")[1::2]
 
     def build(value: str, params: Mapping[str, object], place: Place) -> str:
         head = before
