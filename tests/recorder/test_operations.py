@@ -105,7 +105,7 @@ NAMES = sorted({name for _, _, case in CASES for name in case["params"]})
 OPERATIONS = sorted({(case["service"], case["operation"]) for _, _, case in CASES})
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.just(object()),
-    st.sampled_from(["arn:", "arn:aws:s3", "arn:aws:s3:::", "arn:a:s3:::x/y", "/", "a/b/c", "?versionId=", "--x-s3", "{}"]),
+    st.sampled_from(["arn:", "arn:aws:s3", "arn:aws:s3:::", "arn:a:s3:::x/y", "/", "a/b/c", "?versionId=", "--x-s3"]),
 )  # fmt: skip
 keys = st.one_of(st.sampled_from([*NAMES, "Put", "TableName", "Objects", "Statement", "Key"]), st.text(), st.integers())
 junk = st.recursive(
@@ -132,6 +132,6 @@ def test_no_parameters_make_it_raise(call: tuple[str, str], params: Mapping[str,
     assert semconv.decode(semconv.encode(usage)) == usage
 
 
-@given(st.text() | st.integers(), st.text() | st.none())  # type: ignore[arg-type]  # what a caller must not pass
+@given(st.text() | st.integers(), st.text() | st.none())
 def test_no_names_make_it_raise(service: str, operation: str) -> None:
     assert resolve(service, operation, {}).mapping in semconv.MAPPINGS
