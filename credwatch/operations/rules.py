@@ -171,26 +171,32 @@ def ecs_task_definition(params: Mapping[str, object], place: Place) -> Named:
 # --- PartiQL ------------------------------------------------------------------------------------
 
 _VERBS = {"select": "Select", "insert": "Insert", "update": "Update", "delete": "Delete"}
+_LONGEST_STATEMENT = 8192  # DynamoDB's limit
 _BEFORE_TABLE = {"select": "from", "insert": "into", "update": "update", "delete": "from"}
 
 
 def partiql(params: Mapping[str, object]) -> Derivation:
     """PartiQL: verb and table stand in the statement's text; the rest of it is never looked at."""
-    statements: list[object] = [params.get("Statement")]
+    statements: list[object] = [params["Statement"]] if "Statement" in params else []
     for parameter in ("Statements", "TransactStatements"):
         listed = params.get(parameter)
         if isinstance(listed, (list, tuple)):
             statements += [entry.get("Statement") for entry in listed[:1000] if isinstance(entry, dict)]
     tables: dict[str, list[str]] = {}
     for statement in statements:
-        verb, table = _parse(text(statement))
-        if verb:
-            tables.setdefault(verb, []).append(table)
+        verb, table = _parse(statement)
+        if not verb:
+            return (), ()
+        tables.setdefault(verb, []).append(table)
     facets = tuple((verb, "yes") for verb in sorted(tables))
     return facets, tuple((f"dynamodb:PartiQL{_VERBS[verb]}", (_tables(tables[verb]),)) for verb in sorted(tables))
 
 
-def _parse(statement: str) -> tuple[str, str]:
+def _parse(statement: object) -> tuple[str, str]:
+    """Return verb and table, "" for the verb where it is none that is known; text in quotes is skipped."""
+    if not isinstance(statement, str):
+        return "", ""
+    statement = "".join(str.__str__(statement)[:_LONGEST_STATEMENT].split("'")[::2])
     words = statement.split(None, 1)
     verb = words[0].lower() if words else ""
     if verb not in _VERBS:
@@ -205,6 +211,8 @@ def _parse(statement: str) -> tuple[str, str]:
 
 def _unquoted(name: str) -> str:
     """Return `table` or `table/index/name` of `"table"."index"`, "" where it is no plain name."""
+    if name.count('"') % 2:
+        return ""
     pieces = [piece.strip('"') for piece in name.split('"."' if '"."' in name else "\0")]
     plain = all(p and p.replace("-", "").replace("_", "").replace(".", "").isalnum() for p in pieces)
     return "/index/".join(pieces[:2]) if plain else ""

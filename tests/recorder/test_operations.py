@@ -43,8 +43,8 @@ def test_a_case_is_written_once() -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "mapping", "action"),
     [
-        ("logs", "PutLogEvents", "identity", "logs:PutLogEvents"),
-        ("cloudwatch", "PutMetricData", "identity", "cloudwatch:PutMetricData"),
+        ("glue", "GetTable", "identity", "glue:GetTable"),
+        ("sesv2", "SendEmail", "identity", "ses:SendEmail"),
         ("s3", "OperationOfTomorrow", "identity", "s3:OperationOfTomorrow"),
         ("apigateway", "GetRestApis", "unknown", ""),
         ("cognito-idp", "GetClientToken", "unknown", ""),
@@ -59,6 +59,26 @@ def test_what_no_row_covers_is_identity_or_unknown(service: str, operation: str,
     assert answer.mapping == mapping
     assert answer.authorizations == (((action, ("*",)),) if action else ())
     assert answer.detail == ("service" if action else "none")
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [],
+        ["DROP TABLE t"],
+        ['SELECT * FROM "t"', "EXISTS(SELECT * FROM t WHERE a = 1)"],
+        ['SELECT * FROM "t"', 7],
+    ],
+)
+def test_partiql_that_is_not_all_understood_is_unknown(statements: list[object]) -> None:
+    answer = resolve("dynamodb", "BatchExecuteStatement", {"Statements": [{"Statement": s} for s in statements]})
+    assert (answer.authorizations, answer.mapping, answer.detail) == ((), "unknown", "none")
+
+
+@pytest.mark.parametrize("statement", ["SELECT 'a from secret b' FROM t", "select 'it''s from secret x', a from t"])
+def test_no_text_of_a_partiql_statement_is_taken_for_a_table(statement: str) -> None:
+    answer = resolve("dynamodb", "ExecuteStatement", {"Statement": statement})
+    assert answer.authorizations == (("dynamodb:PartiQLSelect", ("arn:aws:dynamodb:*:*:table/t",)),)
 
 
 @pytest.mark.parametrize(
