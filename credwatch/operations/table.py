@@ -244,7 +244,7 @@ def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
     _, _, service, region, account, resource = template.split(":", 5)
     before, _, after = resource.partition("{}")
     regional, owned = region == "{region}", account == "{account}"
-    literal = before.partition("{")[0]
+    literal = before.partition("{")[0].partition("*")[0]
     others = before.replace("}", "{").split("{")[1::2]
 
     def build(value: str, params: Mapping[str, object], place: Place) -> str:
