@@ -36,7 +36,7 @@ class Resolution(NamedTuple):
     detail: str
 
 
-def resolve(  # noqa: PLR0913  # one call's facts, each named by the caller
+def resolve(  # one call's facts, each named by the caller
     service: str,
     operation: str,
     params: Mapping[str, object],
