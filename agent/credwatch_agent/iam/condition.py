@@ -207,6 +207,7 @@ def split(operator: str) -> tuple[str, str, bool]:
     return _QUALIFIERS.get(qualifier.lower(), qualifier), _CANONICAL.get(name.lower(), name), if_exists
 
 
+@lru_cache(maxsize=16_384)
 def problem(condition: Condition) -> str:
     """Say why the clause cannot be evaluated, or "" if it can."""
     operator = OPERATORS.get(condition.operator)
@@ -231,7 +232,7 @@ def problem(condition: Condition) -> str:
 def holds(condition: Condition, context: Context, unknown: set[str]) -> Truth:
     """Evaluate one clause; where it hangs on something not known, that is added to `unknown`."""
     operator = OPERATORS.get(condition.operator)
-    if operator is None or problem_of(condition):
+    if operator is None or problem(condition):
         unknown.add(f"unsupported: {condition.name}")
         return None
     values = context.get(condition.key)
@@ -244,9 +245,6 @@ def holds(condition: Condition, context: Context, unknown: set[str]) -> Truth:
     if not isinstance(values, tuple):
         return _when_absent(condition, operator)
     return _compare(condition, operator, values, context, unknown)
-
-
-problem_of = lru_cache(maxsize=16_384)(problem)
 
 
 def _when_absent(condition: Condition, operator: Operator) -> bool:

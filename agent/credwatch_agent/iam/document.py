@@ -178,12 +178,12 @@ class _Parser:
             raise self.error("Statement", "missing; a policy needs it")
         statements = source["Statement"]
         if isinstance(statements, Mapping):
-            found = (self.statement(0, statements, "Statement"),)
+            found = [self.statement(0, statements, "Statement")]
         elif isinstance(statements, list | tuple):
-            found = tuple(self.statement(at, each, f"Statement[{at}]") for at, each in enumerate(statements))  # type: ignore[assignment]
+            found = [self.statement(at, each, f"Statement[{at}]") for at, each in enumerate(statements)]
         else:
             raise self.error("Statement", f"must be an object or a list of objects, not {_kind(statements)}")
-        return Policy(self.name, version, found, tuple(self.problems))
+        return Policy(self.name, version, tuple(found), tuple(self.problems))
 
     def statement(self, index: int, source: Any, path: str) -> Statement:
         if not isinstance(source, Mapping):

@@ -7,7 +7,7 @@ decided here and nowhere else. Knows no statement and no operator.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
@@ -186,31 +186,33 @@ class Resources:
         """Say whether any entry matches the ARN; an entry whose variable has no value matches nothing."""
         if self._static.match(resource):
             return True
-        if not self._dynamic:
-            return False
-        truth: Truth = False
-        for pattern in self._dynamic:
-            filled = fill(pattern, context, unknown)
-            if filled is Presence.UNKNOWN:
-                truth = None
-            elif isinstance(filled, tuple) and globs(filled).match(resource):
-                return True
-        return truth
+        return self._any_dynamic(lambda each: each.match(resource), context, unknown)
 
     def match_partial(self, resource: str, context: Context, unknown: set[str]) -> Truth:
         """Like `match` for an ARN in which `*` is not known: True only if each completion matches."""
-        partial = partial_tokens(resource)
+        truth = _match_partial(self._static, resource)
+        if truth is True:
+            return True
+        return either(truth, self._any_dynamic(lambda each: _match_partial(each, resource), context, unknown))
+
+    def _any_dynamic(self, match: Callable[[Globs], Truth], context: Context, unknown: set[str]) -> Truth:
         truth: Truth = False
-        patterns = list(self._static.patterns)
         for pattern in self._dynamic:
             filled = fill(pattern, context, unknown)
             if filled is Presence.UNKNOWN:
-                truth = None
+                truth = either(truth, None)
             elif isinstance(filled, tuple):
-                patterns.append(filled)
-        if included(partial, patterns):
-            return True
-        return either(truth, None if any(overlap(partial, each) for each in patterns) else False)
+                truth = either(truth, match(globs(filled)))
+        return truth
+
+
+@lru_cache(maxsize=65_536)
+def _match_partial(union: Globs, resource: str) -> Truth:
+    partial = partial_tokens(resource)
+    possible = [each for each in union.patterns if overlap(partial, each)]
+    if not possible:
+        return False
+    return True if included(partial, possible) else None
 
 
 def covers(entry: str, arn: str) -> bool:
@@ -245,20 +247,28 @@ def _accepts(token: Token, char: str) -> bool:
     return token == char
 
 
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
 def _close(pattern: Tokens, mask: int) -> int:
-    """Add the states that are reached by letting a star match nothing."""
-    for at, token in enumerate(pattern):
-        if token in _STARS and mask >> at & 1:
-            mask |= 1 << at + 1
+    """Add the states that are reached by letting stars match nothing."""
+    for at in _bits(mask):
+        after = at
+        while after < len(pattern) and pattern[after] in _STARS:
+            after += 1
+            mask |= 1 << after
     return mask
 
 
-@lru_cache(maxsize=65_536)
 def _step(pattern: Tokens, mask: int, char: str) -> int:
     after = 0
-    for at, token in enumerate(pattern):
-        if mask >> at & 1 and _accepts(token, char):
-            after |= 1 << at if token in _STARS else 1 << at + 1
+    for at in _bits(mask):
+        if at < len(pattern) and _accepts(pattern[at], char):
+            after |= 1 << at if pattern[at] in _STARS else 1 << at + 1
     return _close(pattern, after)
 
 
@@ -271,28 +281,38 @@ def _simulate(pattern: Tokens, value: str) -> bool:
     return bool(mask >> len(pattern) & 1)
 
 
-def _alphabet(patterns: Iterable[Tokens]) -> list[str]:
-    """Every character that some pattern names, the colon, and one that stands for all others."""
-    named = {token for pattern in patterns for token in pattern if isinstance(token, str)} | {":"}
-    return [*sorted(named), "\0"]
-
-
 @lru_cache(maxsize=65_536)
 def overlap(left: Tokens, right: Tokens) -> bool:
     """Say whether some string matches both patterns."""
-    letters = _alphabet((left, right))
-    start = (_close(left, 1), _close(right, 1))
-    seen, queue = {start}, [start]
+    seen, queue = {(0, 0)}, [(0, 0)]
     while queue:
         one, two = queue.pop()
-        if one >> len(left) & 1 and two >> len(right) & 1:
+        if one == len(left) and two == len(right):
             return True
-        for char in letters:
-            after = (_step(left, one, char), _step(right, two, char))
-            if all(after) and after not in seen:
+        for after in _moves(left, one, right, two):
+            if after not in seen:
                 seen.add(after)
                 queue.append(after)
     return False
+
+
+def _moves(left: Tokens, one: int, right: Tokens, two: int) -> Iterator[tuple[int, int]]:
+    """Let a star end, or let both patterns consume one character that both accept."""
+    mine = left[one] if one < len(left) else None
+    theirs = right[two] if two < len(right) else None
+    if mine in _STARS:
+        yield one + 1, two
+    if theirs in _STARS:
+        yield one, two + 1
+    if mine is not None and theirs is not None and _share(mine, theirs):
+        yield one + (mine not in _STARS), two + (theirs not in _STARS)
+
+
+def _share(mine: Token, theirs: Token) -> bool:
+    """Say whether some character is accepted by both tokens."""
+    if isinstance(mine, str):
+        return _accepts(theirs, mine)
+    return not isinstance(theirs, str) or _accepts(mine, theirs)
 
 
 def included(inner: Tokens, outer: Sequence[Tokens]) -> bool:
@@ -304,21 +324,29 @@ def included(inner: Tokens, outer: Sequence[Tokens]) -> bool:
 
 @lru_cache(maxsize=16_384)
 def _included(inner: Tokens, outer: tuple[Tokens, ...]) -> bool:
-    letters = _alphabet((inner, *outer))
+    """Follow all strings of `inner` at once; one that ends where none of `outer` can end refutes."""
+    named = {token for pattern in (inner, *outer) for token in pattern if isinstance(token, str)}
+    alphabet = [*sorted(named | {":"}), "\0"]  # the last stands for every character that no pattern names
     start = (_close(inner, 1), tuple(_close(each, 1) for each in outer))
     seen, queue = {start}, [start]
     while queue:
         mask, masks = queue.pop()
         if mask >> len(inner) & 1 and not any(m >> len(p) & 1 for m, p in zip(masks, outer, strict=True)):
             return False
-        if len(seen) > MAX_STATES:
+        if not any(masks) or len(seen) > MAX_STATES:
             return False
-        for char in letters:
-            after = _step(inner, mask, char)
-            if not after:
-                continue
-            state = (after, tuple(_step(p, m, char) for m, p in zip(masks, outer, strict=True)))
+        for char in _next(inner, mask, alphabet):
+            after = tuple(_step(p, m, char) for m, p in zip(masks, outer, strict=True))
+            state = (_step(inner, mask, char), after)
             if state not in seen:
                 seen.add(state)
                 queue.append(state)
     return True
+
+
+def _next(pattern: Tokens, mask: int, alphabet: Sequence[str]) -> Iterable[str]:
+    """Return the characters worth trying: only those that some state accepts."""
+    tokens_ = {pattern[at] for at in _bits(mask) if at < len(pattern)}
+    if any(isinstance(token, Wild) for token in tokens_):
+        return [char for char in alphabet if any(_accepts(token, char) for token in tokens_)]
+    return [token for token in tokens_ if isinstance(token, str)]
