@@ -1,0 +1,125 @@
+"""Starts and stops the whole demo world: moto, one IMDS a host, the ECS endpoint, everything seeded.
+
+    with running(plan()) as world:
+        launch.run(world, "orders", rounds=3)
+        world.counts()
+
+Outside the block nothing is left: no process, no port, no file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+
+from examples.demo import moto_server, recording
+from examples.demo.credentials import Rotating
+from examples.demo.ecs_endpoint import EcsEndpoint
+from examples.demo.httpd import serving
+from examples.demo.imds import Imds
+from examples.demo.plan import Plan, Service
+from examples.demo.recording import Count, Use
+from examples.demo.seed import Seeded, UserKey, seed
+
+
+@dataclass(frozen=True)
+class World:
+    """A running world. `credentials` are the rotating keys by role name, for those that an endpoint serves."""
+
+    plan: Plan
+    directory: Path
+    moto: moto_server.Moto
+    seeded: Seeded
+    imds: Mapping[str, str]
+    """URL of the metadata service, by host."""
+    container: Mapping[str, Mapping[str, str]]
+    """What ECS puts into the environment of a task's container, by service."""
+    credentials: Mapping[str, Rotating]
+
+    def environment(self, service: Service) -> dict[str, str]:
+        """Return what AWS and the service's definition put into the environment of its process."""
+        return {
+            **service.environment,
+            "AWS_REGION": self.plan.region,
+            "AWS_DEFAULT_REGION": self.plan.region,
+            # the three lines that a real host does not need: there these addresses are fixed
+            "AWS_ENDPOINT_URL": self.moto.url,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.imds[service.host],
+            **self.container.get(service.name, {}),
+            **(self.user_environment(service.user) if service.user else {}),
+        }
+
+    def user_environment(self, user: str) -> dict[str, str]:
+        """Return the environment variables that make a process an IAM user's."""
+        return _key_environment(self.seeded.keys[user])
+
+    def auditor_environment(self) -> dict[str, str]:
+        """Return what a process needs to read this account's configuration, and nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.moto.url,
+            "AWS_REGION": self.plan.region,
+            "AWS_DEFAULT_REGION": self.plan.region,
+            **self.user_environment(self.plan.auditor.name),
+        }
+
+    def counts(self) -> dict[Use, Count]:
+        """Return moto's own count of the calls since seeding, by role or user, service and operation."""
+        return recording.counts(self.moto.recording(), self.moto.principals())
+
+
+def _key_environment(key: UserKey) -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": key.secret}
+
+
+@contextmanager
+def running(plan: Plan) -> Iterator[World]:
+    """Start the world of `plan`; policies are enforced and requests recorded from here on."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="demo-world-")))
+        moto = stack.enter_context(moto_server.running(directory))
+        seeded = seed(plan, moto.url)
+        credentials: dict[str, Rotating] = {}
+        imds: dict[str, str] = {}
+        for name, instance in seeded.instances.items():
+            # EC2 names the session after the instance
+            credentials[instance.role] = _rotating(plan, moto, instance.role, instance.instance_id)
+            service = Imds(instance, credentials[instance.role], _now)
+            imds[name] = stack.enter_context(serving(service.answer))
+        container = _serve_tasks(stack, plan, moto, seeded, credentials)
+        moto.enforce()
+        moto.record()
+        yield World(plan, directory, moto, seeded, imds, container, credentials)
+
+
+def _serve_tasks(
+    stack: ExitStack, plan: Plan, moto: moto_server.Moto, seeded: Seeded, credentials: dict[str, Rotating]
+) -> dict[str, dict[str, str]]:
+    endpoint = EcsEndpoint()
+    url = stack.enter_context(serving(endpoint.answer))
+    environments: dict[str, dict[str, str]] = {}
+    for name, task in seeded.tasks.items():
+        environment = {
+            "AWS_EXECUTION_ENV": f"AWS_ECS_{task.launch_type}",
+            "ECS_CONTAINER_METADATA_URI_V4": url + endpoint.add_metadata(task),
+        }
+        if task.role_arn:
+            role = plan.service(name).task_role
+            # ECS names the session after the task; a real task gets the path alone (…_RELATIVE_URI)
+            credentials[role] = _rotating(plan, moto, role, task.task_arn.rpartition("/")[2])
+            path = endpoint.add_credentials(task.role_arn, credentials[role])
+            environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = url + path
+        environments[name] = environment
+    return environments
+
+
+def _rotating(plan: Plan, moto: moto_server.Moto, role: str, session: str) -> Rotating:
+    return Rotating(partial(moto.assume, plan.role_arn(role), session), _now)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
