@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -13,8 +13,8 @@ class Issued:
     """One set of temporary credentials of a role; times are UTC."""
 
     key_id: str
-    secret: str
-    token: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
     issued: datetime
     expires: datetime
 

@@ -71,30 +71,9 @@ def start(
     `extra` is added to its environment (CREDWATCH_ENABLED=1 and the like); `wrapper` is a command to run
     it under (`opentelemetry-instrument`).
     """
-    service = world.plan.service(service_name)
-    place = Path(tempfile.mkdtemp(prefix=f"{service_name}-", dir=world.directory))
-    home = place / "home"
-    home.mkdir()
-    tally_file = place / "tally.json"
-    environment = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(ROOT),
-        "DEMO_TALLY": str(tally_file),
-        **world.environment(service),
-        **(extra or {}),
-    }
-    process = subprocess.Popen(
-        [*wrapper, sys.executable, "-m", service.module, "--rounds", str(rounds)],
-        env=environment,
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return Running(process, tally_file)
+    module = world.plan.service(service_name).module
+    argv = [*wrapper, sys.executable, "-m", module, "--rounds", str(rounds)]
+    return start_command(world, service_name, argv, extra=extra)
 
 
 def run(
@@ -107,3 +86,33 @@ def run(
 ) -> Finished:
     """Start a service and wait for its end."""
     return start(world, service_name, rounds=rounds, extra=extra, wrapper=wrapper).wait()
+
+
+def start_command(
+    world: World, service_name: str, argv: Sequence[str], *, extra: Mapping[str, str] | None = None
+) -> Running:
+    """Start any command where a service runs, as `docker exec` would: same environment, same endpoints."""
+    place = Path(tempfile.mkdtemp(prefix=f"{service_name}-", dir=world.directory))
+    home = place / "home"
+    home.mkdir()
+    tally_file = place / "tally.json"
+    environment = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "DEMO_TALLY": str(tally_file),
+        **world.environment(world.plan.service(service_name)),
+        **(extra or {}),
+    }
+    process = subprocess.Popen(
+        list(argv),
+        env=environment,
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    world.processes.append(process)
+    return Running(process, tally_file)

@@ -143,8 +143,11 @@ def _control(method: str, path: str, headers: Mapping[str, str]) -> Reply:
 
 
 def main() -> None:
+    from moto.moto_api import state_manager
     from moto.server import ThreadedMotoServer
 
+    # by default moto moves a task towards STOPPED each time that someone describes it; ours keep running
+    state_manager.set_transition("ecs::task", {"progression": "manual", "times": sys.maxsize})
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -25,7 +25,7 @@ class UserKey:
     """An IAM user's access key."""
 
     key_id: str
-    secret: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ Outside the block nothing is left: no process, no port, no file.
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ class World:
     container: Mapping[str, Mapping[str, str]]
     """What ECS puts into the environment of a task's container, by service."""
     credentials: Mapping[str, Rotating]
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+    """Started by `launch`; what still runs when the world ends is killed."""
 
     def environment(self, service: Service) -> dict[str, str]:
         """Return what AWS and the service's definition put into the environment of its process."""
@@ -93,7 +96,9 @@ def running(plan: Plan) -> Iterator[World]:
         container = _serve_tasks(stack, plan, moto, seeded, credentials)
         moto.enforce()
         moto.record()
-        yield World(plan, directory, moto, seeded, imds, container, credentials)
+        world = World(plan, directory, moto, seeded, imds, container, credentials)
+        stack.callback(_end, world.processes)
+        yield world
 
 
 def _serve_tasks(
@@ -115,6 +120,13 @@ def _serve_tasks(
             environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = url + path
         environments[name] = environment
     return environments
+
+
+def _end(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def _rotating(plan: Plan, moto: moto_server.Moto, role: str, session: str) -> Rotating:
