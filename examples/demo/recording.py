@@ -67,7 +67,7 @@ def _operation(service: str, entry: Mapping[str, Any], headers: Mapping[str, str
     if "x-amz-target" in headers:
         return headers["x-amz-target"].rpartition(".")[2]
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        body = base64.b64decode(entry["body"]).decode() if entry["body_encoded"] else entry["body"]
+        body: str = base64.b64decode(entry["body"]).decode() if entry["body_encoded"] else entry["body"]
         return parse_qs(body).get("Action", ["unknown"])[0]
     return _rest_operation(service, entry["method"], entry["url"], headers)
 
@@ -110,16 +110,16 @@ def _rest(name: str, operation: Mapping[str, Any], shapes: Mapping[str, Any]) ->
     # {Key+} crosses slashes, {Bucket} does not
     path = re.sub(r"\\{[^}]*?(\\\+)?\\}", lambda m: ".+" if m[1] else "[^/]+", re.escape(uri.path))
     shape = shapes[operation["input"]["shape"]] if "input" in operation else {}
-    members = [shape["members"][member] for member in shape.get("required", ())]
+    required = [shape["members"][member] for member in shape.get("required", ())]
     return _Rest(
         name,
         operation["http"]["method"],
         re.compile(path.rstrip("/") + "/?"),
         frozenset((k, v[0]) for k, v in parse_qs(uri.query, keep_blank_values=True).items()),
-        frozenset(
-            (member["location"], member["locationName"].lower() if member["location"] == "header" else name_)
-            for member in members
-            if member.get("location") in {"querystring", "header"}
-            for name_ in [member["locationName"]]
-        ),
+        frozenset(_place(member) for member in required if member.get("location") in {"querystring", "header"}),
     )
+
+
+def _place(member: Mapping[str, str]) -> tuple[str, str]:
+    location, name = member["location"], member["locationName"]
+    return location, name.lower() if location == "header" else name

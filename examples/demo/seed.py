@@ -42,12 +42,13 @@ class Clients:
 
     def __init__(self, endpoint: str, region: str) -> None:
         session = boto3.Session(aws_access_key_id="seed", aws_secret_access_key="seed", region_name=region)
-        self._make = lambda service: session.client(service, endpoint_url=endpoint)
+        self._session: Any = session
+        self._endpoint = endpoint
         self._made: dict[str, Any] = {}
 
     def __getitem__(self, service: str) -> Any:
         if service not in self._made:
-            self._made[service] = self._make(service)
+            self._made[service] = self._session.client(service, endpoint_url=self._endpoint)
         return self._made[service]
 
     def close(self) -> None:
@@ -62,6 +63,8 @@ def seed(plan: Plan, endpoint: str) -> Seeded:
         for role in plan.roles:
             _role(clients["iam"], role)
         keys = {user.name: _user(clients["iam"], user) for user in (plan.auditor, *plan.users)}
+        for role_name in sorted({host.role for host in plan.hosts}):
+            _profile(clients["iam"], role_name)
         _storage(clients, plan)
         clients["ecs"].create_cluster(clusterName=plan.cluster)
         instances = {host.name: _host(clients, plan, host) for host in plan.hosts}
@@ -93,6 +96,12 @@ def _role(iam: Any, role: Role) -> None:
         iam.put_role_policy(RoleName=role.name, PolicyName=name, PolicyDocument=_policy(statements))
 
 
+def _profile(iam: Any, role: str) -> None:
+    # the console gives an instance profile its role's name
+    iam.create_instance_profile(InstanceProfileName=role)
+    iam.add_role_to_instance_profile(InstanceProfileName=role, RoleName=role)
+
+
 def _user(iam: Any, user: User) -> UserKey:
     iam.create_user(UserName=user.name)
     iam.put_user_policy(UserName=user.name, PolicyName=user.name, PolicyDocument=_policy(user.statements))
@@ -118,11 +127,8 @@ def _storage(clients: Clients, plan: Plan) -> None:
 
 
 def _host(clients: Clients, plan: Plan, host: Host) -> Instance:
-    iam, ec2 = clients["iam"], clients["ec2"]
-    iam.create_instance_profile(InstanceProfileName=host.role)
-    iam.add_role_to_instance_profile(InstanceProfileName=host.role, RoleName=host.role)
-    profile = iam.get_instance_profile(InstanceProfileName=host.role)["InstanceProfile"]
-    made = ec2.run_instances(
+    profile = clients["iam"].get_instance_profile(InstanceProfileName=host.role)["InstanceProfile"]
+    made = clients["ec2"].run_instances(
         ImageId=IMAGE,
         InstanceType="m5.large",
         MinCount=1,

@@ -30,7 +30,7 @@ from examples.demo.seed import Seeded, UserKey, seed
 
 @dataclass(frozen=True)
 class World:
-    """A running world. `credentials` are the rotating keys by role name, for those that an endpoint serves."""
+    """A running world."""
 
     plan: Plan
     directory: Path
@@ -41,6 +41,7 @@ class World:
     container: Mapping[str, Mapping[str, str]]
     """What ECS puts into the environment of a task's container, by service."""
     credentials: Mapping[str, Rotating]
+    """What each endpoint serves: by host for an instance profile, by service for a task role."""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     """Started by `launch`; what still runs when the world ends is killed."""
 
@@ -50,7 +51,7 @@ class World:
             **service.environment,
             "AWS_REGION": self.plan.region,
             "AWS_DEFAULT_REGION": self.plan.region,
-            # the three lines that a real host does not need: there these addresses are fixed
+            # a real host needs neither line: there these addresses are fixed
             "AWS_ENDPOINT_URL": self.moto.url,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.imds[service.host],
             **self.container.get(service.name, {}),
@@ -90,8 +91,8 @@ def running(plan: Plan) -> Iterator[World]:
         imds: dict[str, str] = {}
         for name, instance in seeded.instances.items():
             # EC2 names the session after the instance
-            credentials[instance.role] = _rotating(plan, moto, instance.role, instance.instance_id)
-            service = Imds(instance, credentials[instance.role], _now)
+            credentials[name] = _rotating(plan, moto, instance.role, instance.instance_id)
+            service = Imds(instance, credentials[name], _now)
             imds[name] = stack.enter_context(serving(service.answer))
         container = _serve_tasks(stack, plan, moto, seeded, credentials)
         moto.enforce()
@@ -115,8 +116,8 @@ def _serve_tasks(
         if task.role_arn:
             role = plan.service(name).task_role
             # ECS names the session after the task; a real task gets the path alone (…_RELATIVE_URI)
-            credentials[role] = _rotating(plan, moto, role, task.task_arn.rpartition("/")[2])
-            path = endpoint.add_credentials(task.role_arn, credentials[role])
+            credentials[name] = _rotating(plan, moto, role, task.task_arn.rpartition("/")[2])
+            path = endpoint.add_credentials(task.role_arn, credentials[name])
             environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = url + path
         environments[name] = environment
     return environments

@@ -90,7 +90,7 @@ def test_services_see_nothing_of_the_developers_environment(shop: World, monkeyp
 
 
 def test_rotated_keys_are_new_and_belong_to_the_same_role(shop: World) -> None:
-    rotating = shop.credentials["orders-task-role"]
+    rotating = shop.credentials["orders"]
     before, after = rotating.current(), rotating.rotate()
     assert before.key_id != after.key_id
     principals = shop.moto.principals()
