@@ -31,6 +31,7 @@ def serving(answer: Answer) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = 10  # a client that connects and says nothing must not hold the server's end
 
         def do_GET(self) -> None:
             reply = answer(self.command, self.path, {name.lower(): value for name, value in self.headers.items()})

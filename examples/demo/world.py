@@ -25,7 +25,7 @@ from examples.demo.httpd import serving
 from examples.demo.imds import Imds
 from examples.demo.plan import Plan, Service
 from examples.demo.recording import Count, Use
-from examples.demo.seed import Seeded, UserKey, seed
+from examples.demo.seed import Seeded, seed
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,8 @@ class World:
         """Return what AWS and the service's definition put into the environment of its process."""
         return {
             **service.environment,
-            "AWS_REGION": self.plan.region,
-            "AWS_DEFAULT_REGION": self.plan.region,
-            # a real host needs neither line: there these addresses are fixed
-            "AWS_ENDPOINT_URL": self.moto.url,
+            **self._where(),
+            # a real host does not need it: there the address is fixed
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.imds[service.host],
             **self.container.get(service.name, {}),
             **(self.user_environment(service.user) if service.user else {}),
@@ -60,24 +58,20 @@ class World:
 
     def user_environment(self, user: str) -> dict[str, str]:
         """Return the environment variables that make a process an IAM user's."""
-        return _key_environment(self.seeded.keys[user])
+        key = self.seeded.keys[user]
+        return {"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": key.secret}
 
     def auditor_environment(self) -> dict[str, str]:
         """Return what a process needs to read this account's configuration, and nothing else."""
-        return {
-            "AWS_ENDPOINT_URL": self.moto.url,
-            "AWS_REGION": self.plan.region,
-            "AWS_DEFAULT_REGION": self.plan.region,
-            **self.user_environment(self.plan.auditor.name),
-        }
+        return {**self._where(), **self.user_environment(self.plan.auditor.name)}
 
     def counts(self) -> dict[Use, Count]:
         """Return moto's own count of the calls since seeding, by role or user, service and operation."""
         return recording.counts(self.moto.recording(), self.moto.principals())
 
-
-def _key_environment(key: UserKey) -> dict[str, str]:
-    return {"AWS_ACCESS_KEY_ID": key.key_id, "AWS_SECRET_ACCESS_KEY": key.secret}
+    def _where(self) -> dict[str, str]:
+        region = self.plan.region
+        return {"AWS_ENDPOINT_URL": self.moto.url, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 
 
 @contextmanager
@@ -91,10 +85,9 @@ def running(plan: Plan) -> Iterator[World]:
         imds: dict[str, str] = {}
         for name, instance in seeded.instances.items():
             # EC2 names the session after the instance
-            credentials[name] = _rotating(plan, moto, instance.role, instance.instance_id)
-            service = Imds(instance, credentials[name], _now)
-            imds[name] = stack.enter_context(serving(service.answer))
-        container = _serve_tasks(stack, plan, moto, seeded, credentials)
+            credentials[name] = _rotating(moto, plan.role_arn(instance.role), instance.instance_id)
+            imds[name] = stack.enter_context(serving(Imds(instance, credentials[name], _now).answer))
+        container = _serve_tasks(stack, moto, seeded, credentials)
         moto.enforce()
         moto.record()
         world = World(plan, directory, moto, seeded, imds, container, credentials)
@@ -103,7 +96,7 @@ def running(plan: Plan) -> Iterator[World]:
 
 
 def _serve_tasks(
-    stack: ExitStack, plan: Plan, moto: moto_server.Moto, seeded: Seeded, credentials: dict[str, Rotating]
+    stack: ExitStack, moto: moto_server.Moto, seeded: Seeded, credentials: dict[str, Rotating]
 ) -> dict[str, dict[str, str]]:
     endpoint = EcsEndpoint()
     url = stack.enter_context(serving(endpoint.answer))
@@ -114,9 +107,8 @@ def _serve_tasks(
             "ECS_CONTAINER_METADATA_URI_V4": url + endpoint.add_metadata(task),
         }
         if task.role_arn:
-            role = plan.service(name).task_role
             # ECS names the session after the task; a real task gets the path alone (…_RELATIVE_URI)
-            credentials[name] = _rotating(plan, moto, role, task.task_arn.rpartition("/")[2])
+            credentials[name] = _rotating(moto, task.role_arn, task.task_arn.rpartition("/")[2])
             path = endpoint.add_credentials(task.role_arn, credentials[name])
             environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = url + path
         environments[name] = environment
@@ -125,13 +117,13 @@ def _serve_tasks(
 
 def _end(processes: list[subprocess.Popen[str]]) -> None:
     for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+        with process:  # closes its pipes and waits
+            if process.poll() is None:
+                process.kill()
 
 
-def _rotating(plan: Plan, moto: moto_server.Moto, role: str, session: str) -> Rotating:
-    return Rotating(partial(moto.assume, plan.role_arn(role), session), _now)
+def _rotating(moto: moto_server.Moto, role_arn: str, session: str) -> Rotating:
+    return Rotating(partial(moto.assume, role_arn, session), _now)
 
 
 def _now() -> datetime:
