@@ -13,7 +13,7 @@ AGENT = ROOT / "agent" / "credwatch_agent"
 
 # room -> the rooms of its own package that it may import; a room not listed here fails the test
 RECORDER_ROOMS: dict[str, set[str]] = {
-    "__init__": {"instrumentor", "whoami", "settings"},
+    "__init__": {"instrumentor", "identity", "settings"},
     "bootstrap": {"instrumentor"},
     "semconv": set(),
     "settings": set(),
@@ -32,8 +32,8 @@ RECORDER_ROOMS: dict[str, set[str]] = {
         "semconv", "guard", "settings", "signature", "provenance", "workload", "operations", "ledger",
         "callsite", "recorder", "telemetry", "worker",
     },
-    "whoami": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
-    "cli": {"whoami", "settings", "semconv"},
+    "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
+    "cli": {"identity", "settings", "semconv"},
 }  # fmt: skip
 
 AGENT_ROOMS: dict[str, set[str]] = {
