@@ -26,7 +26,7 @@ def container(context: Context) -> Finding:
     environ = context.environ
     url = container_url(environ)
     if url is None:
-        return nothing("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI not set")
+        return nothing("AWS_CONTAINER_CREDENTIALS_*_URI not set")
     if not allowed_container_host(url):
         return misconfigured(
             f"AWS_CONTAINER_CREDENTIALS_FULL_URI names {host_of(url)}, a host that botocore refuses over HTTP",

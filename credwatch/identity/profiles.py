@@ -118,15 +118,15 @@ def _readable(world: World, name: str) -> bool:
 
 
 def _line(error: ConfigParseError) -> str:
-    cause = error.kwargs.get("error")
+    cause: object = error.kwargs.get("error")
     errors: list[tuple[int, str]] = getattr(cause, "errors", [])
-    line = getattr(cause, "lineno", None) or (errors[0][0] if errors else None)
+    line: int | None = getattr(cause, "lineno", None) or (errors[0][0] if errors else None)
     return f" (line {line})" if line else ""
 
 
 def setting(world: World, profiles: Profiles, variable: str, key: str = "") -> str:
     """Return a setting as botocore looks it up: the environment, then the profile, else ""."""
-    value = world.environ.get(variable)
+    value: object = world.environ.get(variable)
     if value is None:
         value = profiles.own.get(key or variable.removeprefix("AWS_").lower(), "")
     return value if isinstance(value, str) else ""
