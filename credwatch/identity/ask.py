@@ -64,7 +64,7 @@ def inspect(
     identity = _identity(context, ended, steps)
     problems = diagnose(Case(context, identity, None if ended.state == "nothing" else ended))
     remarks = tuple(Problem("view", "info", "", note, "") for note in world.notes)
-    return Report(replace(identity, problems=(*ended.problems, *problems, *remarks)), ended.keys)
+    return Report(replace(identity, problems=(*problems, *remarks)), ended.keys)
 
 
 def _identity(context: Context, ended: Finding, steps: tuple[Step, ...]) -> Identity:

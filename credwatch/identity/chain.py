@@ -16,6 +16,9 @@ from credwatch.signature import key_type
 
 STATIC_METHODS = frozenset({"env", "shared-credentials-file", "config-file", "ec2-credentials-file", "boto-config"})
 
+NOT_REACHED = "not reached"
+"""What a step found that botocore does not come to, and that would have nothing to give."""
+
 
 def walk(context: Context) -> tuple[Finding | None, tuple[Step, ...]]:
     """Return what ended the chain, or None if nothing did, and every step in order."""
@@ -40,7 +43,7 @@ def find(context: Context, method: str) -> Finding:
 
 def unreached(context: Context) -> tuple[Step, ...]:
     """Return the steps of a chain that botocore never begins, since the configuration is broken."""
-    return tuple(Step(method, "not-reached", "not reached") for method in context.world.order)
+    return tuple(Step(method, "not-reached", NOT_REACHED) for method in context.world.order)
 
 
 def may_have_instance_role(context: Context, ended: Finding) -> bool:
@@ -55,12 +58,13 @@ def may_have_instance_role(context: Context, ended: Finding) -> bool:
 
 def _glance(context: Context, method: str, ended: Finding) -> str:
     if method == "container-role":
-        return "configured" if container_url(context.environ) is not None else "not set"
+        return NOT_REACHED if container_url(context.environ) is None else "configured"
     if method == "iam-role":
         if not may_have_instance_role(context, ended):
-            return "not reached"
+            return NOT_REACHED
         instance = context.instance
-        return f"would answer: role {instance.role}" if instance.keys else instance.reason
+        return f"would answer: role {instance.role}" if instance.keys else NOT_REACHED
     if method == "assume-role" and is_assume_role(context.profiles.own):
         return f"profile `{context.profiles.name}` has role_arn"
-    return find(context, method).text
+    finding = find(context, method)
+    return finding.text if finding.state == "found" else NOT_REACHED

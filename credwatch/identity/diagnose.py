@@ -15,10 +15,7 @@ from credwatch.identity.findings import Context
 from credwatch.identity.metadata import container_url
 from credwatch.identity.model import Finding, Identity, Problem
 
-_BLOCK = (
-    "Then keep tasks off the host's role: ECS_AWSVPC_BLOCK_IMDS=true on the ECS agent (awsvpc), "
-    "or HttpPutResponseHopLimit 1 (bridge)."
-)
+_BLOCK = "Keep tasks off the host's role: ECS_AWSVPC_BLOCK_IMDS=true (awsvpc), hop limit 1 (bridge)."
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,7 @@ class Case:
 def diagnose(case: Case) -> tuple[Problem, ...]:
     """Return what is wrong, the worst first."""
     found = [problem for rule in RULES if (problem := rule(case))]
+    found += case.ended.problems if case.ended else ()
     order = ("high", "medium", "low", "info")
     return tuple(sorted(found, key=lambda problem: order.index(problem.severity)))
 
@@ -71,7 +69,7 @@ def _why_not_the_task_role(case: Case) -> tuple[str, str, str]:
     if context.world.ancestors:
         sentence = f"No process above this one has {variable} either: the task has no role."
         return "no-task-role", sentence, f"Give {definition} a taskRoleArn. {_BLOCK}"
-    sentence = f"{variable} is not set: the task has no role, or the variable was lost (`--parents` tells which)."
+    sentence = f"{variable} is not set: no task role, or lost on the way (--parents tells)."
     return "undetermined", sentence, f"Give {definition} a taskRoleArn. {_BLOCK}"
 
 
@@ -99,13 +97,13 @@ def static_key_shadowing_role(case: Case) -> Problem | None:
     if not shadowed:
         return None
     step = next(step.found for step in case.identity.steps if step.state == "used")
-    where = "unset AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" if case.ended.method == "env" else "remove the key"
+    undo = "Unset AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" if case.ended.method == "env" else "Remove it there"
     return Problem(
         "static-key-shadowing-role",
         "high",
         "STATIC KEY: a user's key hides the role",
-        f"A long-lived key ({step}) signs, though {shadowed} is there.",
-        f"Here {where}; then deactivate and delete the key in IAM.",
+        f"A long-lived key signs ({step}), though {shadowed} is there.",
+        f"{undo}; then deactivate and delete the key in IAM.",
     )
 
 
@@ -133,7 +131,9 @@ def expired(case: Case) -> Problem | None:
     if when is None or when > case.context.world.now:
         return None
     sentence = f"The credentials expired at {case.identity.expires}: calls will fail."
-    fix = "Fetch new ones; keys in the environment are never renewed, a profile or role is."
+    fix = "Fetch new ones, or use a role or a profile: keys in the environment are never renewed."
+    if case.identity.provider != "env":
+        fix = "The endpoint has not renewed them: check what answers there, and this host's clock."
     return Problem("expired", "high", "EXPIRED", sentence, fix)
 
 

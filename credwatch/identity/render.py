@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from credwatch.identity.chain import NOT_REACHED
 from credwatch.identity.model import Identity, Problem, Step
 from credwatch.identity.providers import PROFILE_METHODS
 from credwatch.semconv import SOURCES
@@ -62,21 +63,32 @@ def render(identity: Identity, *, now: datetime, width: int = 80, colour: bool =
 
 
 def _normal(identity: Identity, headed: Sequence[Problem], paper: Paper, who: str) -> list[str]:
-    width, style, now = paper.width, paper.style, paper.now
-    lines = [] if headed else [style.good(_headline(identity, who))]
-    lines += [style.bad(clean(problem.heading)) for problem in headed[:1]]
-    for label, text in _facts(identity, now):
+    width, style = paper.width, paper.style
+    first = next((problem for problem in headed if problem.severity == "high"), None)
+    lines = [style.bad(clean(first.heading))] if first else []
+    if not first:
+        lines += [style.good(line) for line in textwrap.wrap(clean(_headline(identity, who)), width)]
+    for label, text in _facts(identity, paper.now):
         lines += _paragraph(label, text, width)
     for problem in headed:
-        if problem is not headed[0]:
+        if problem is not first:
             lines += ["", style.bad(clean(problem.heading))]
         lines += _paragraph("why", problem.sentence, width)
         lines += _paragraph("fix", problem.fix, width)
-    shown = [
-        step for step in identity.steps if step.method not in _LEGACY or step.found not in ("not set", "not reached")
-    ]
-    lines += ["", f"  {style.strong('the chain, in the order of botocore')}"]
-    return lines + [line for step in shown for line in _step(step, width, style)]
+    return [*lines, "", *_chain(identity.steps, paper)]
+
+
+def _chain(steps: Sequence[Step], paper: Paper) -> list[str]:
+    lines = [f"  {paper.style.strong('the chain, in the order of botocore')}"]
+    for step in steps:
+        legacy = step.method in _LEGACY and step.state == "nothing"
+        if step.found != NOT_REACHED and not legacy:
+            lines += _step(step, paper)
+    rest = [step.method for step in steps if step.found == NOT_REACHED and step.method not in _LEGACY]
+    if rest:
+        row = _hanging(f"     {NOT_REACHED:{_METHOD}}", ", ".join(rest), paper.width)
+        lines += [paper.style.faint(line) for line in row]
+    return lines
 
 
 def _headline(identity: Identity, who: str) -> str:
@@ -87,7 +99,8 @@ def _headline(identity: Identity, who: str) -> str:
 
 def _facts(identity: Identity, now: datetime) -> Iterable[tuple[str, str]]:
     if identity.provider:
-        yield "source", f"{identity.source}  (botocore: {identity.provider})"
+        other = f" (botocore: {identity.provider})" if identity.provider != identity.source else ""
+        yield "source", f"{identity.source}{other}"
     if identity.principal:
         kind = "caller" if ":role/" not in identity.principal_arn and identity.principal_arn else "role"
         yield kind, identity.principal
@@ -129,15 +142,13 @@ def _expiry(expires: str, now: datetime) -> str:
     return f", expires in {minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f", expires in {minutes} min"
 
 
-def _step(step: Step, width: int, style: Style) -> list[str]:
+def _step(step: Step, paper: Paper) -> list[str]:
     mark = {"used": "->", "stops": "!!", "unsure": "??"}.get(step.state, "")
-    told = step.found
-    if step.state == "not-reached" and told not in ("not reached", "not set"):
-        told += " (not reached)"
-    lines = _hanging(f"  {mark:2} {step.method:{_METHOD}}", told, width)
+    told = f"{step.found} (not reached)" if step.state == "not-reached" else step.found
+    lines = _hanging(f"  {mark:2} {step.method:{_METHOD}}", told, paper.width)
     if step.state == "used":
-        return [style.good(line) for line in lines]
-    return [style.bad(line) if mark else style.faint(line) for line in lines]
+        return [paper.style.good(line) for line in lines]
+    return [paper.style.bad(line) if mark else paper.style.faint(line) for line in lines]
 
 
 # --- the wrong layer, in about ten lines --------------------------------------------------------

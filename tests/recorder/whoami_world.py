@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from credwatch.identity import edges
 from credwatch.identity.model import World
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+LATER = "2099-01-01T00:00:00Z"
 EXPIRES = "2026-03-01T17:12:00Z"
 ACCOUNT = "123456789012"
 TOKEN = "imds-session-token-SENTINEL"
@@ -142,3 +144,20 @@ def aws_files(home: Path, *, config: str = "", credentials: str = "") -> None:
     for name, text in (("config", config), ("credentials", credentials)):
         if text:
             (home / ".aws" / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def as_nobody(directory: Path) -> Iterator[Path]:
+    """Act as a user without rights for a while, if this is root; yields a home inside `directory`."""
+    directory.chmod(0o755)
+    home = directory / "home"
+    home.mkdir(mode=0o755)
+    root = os.geteuid() == 0
+    if root:
+        os.chown(home, 65534, -1)
+        os.seteuid(65534)
+    try:
+        yield home
+    finally:
+        if root:
+            os.seteuid(0)
