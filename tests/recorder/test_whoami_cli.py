@@ -15,7 +15,17 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from credwatch.cli import main
-from tests.recorder.whoami_world import ACCOUNT, LONG_LIVED, TEMPORARY, Endpoints, as_nobody, aws_files, serve
+from tests.recorder.whoami_world import (
+    ACCOUNT,
+    LATER,
+    LONG_LIVED,
+    TEMPORARY,
+    Endpoints,
+    answer,
+    as_nobody,
+    aws_files,
+    serve,
+)
 
 KEYS = {"AWS_ACCESS_KEY_ID": LONG_LIVED, "AWS_SECRET_ACCESS_KEY": "secret-SENTINEL"}
 
@@ -28,7 +38,8 @@ def clean_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def container(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoints]:
-    with serve(Endpoints()) as endpoints:
+    role = f"arn:aws:iam::{ACCOUNT}:role/orders"
+    with serve(Endpoints(container=answer(RoleArn=role, Expiration=LATER))) as endpoints:
         for name, value in {**endpoints.container_environ, **endpoints.task_environ}.items():
             monkeypatch.setenv(name, value)
         yield endpoints
@@ -116,7 +127,7 @@ def test_another_process_is_seen_with_its_own_environment_and_files(
 
 
 def test_a_process_whose_environment_was_stripped_is_told_who_has_it(capsys: pytest.CaptureFixture[str]) -> None:
-    with serve(Endpoints()) as endpoints:
+    with serve(Endpoints(instance=answer(Expiration=LATER))) as endpoints:
         keep = " ".join(f"{name}={value}" for name, value in endpoints.instance_environ.items())
         environ = {**endpoints.container_environ, **endpoints.task_environ, "KEEP": keep, "PATH": os.environ["PATH"]}
         with running(STRIPPING, environ) as pid:
@@ -139,7 +150,7 @@ def test_a_process_of_another_user_gets_one_sentence(capsys: pytest.CaptureFixtu
 
 @pytest.mark.slow
 def test_importing_credwatch_imports_no_botocore() -> None:
-    code = "import sys, credwatch, credwatch.cli; sys.exit('botocore' in sys.modules or callable(credwatch.whoami) is False)"
+    code = "import sys, credwatch.cli; sys.exit('botocore' in sys.modules or not callable(credwatch.whoami))"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
