@@ -9,6 +9,7 @@ from credwatch.identity import edges
 from credwatch.identity.chain import unreached, walk
 from credwatch.identity.diagnose import Case, diagnose
 from credwatch.identity.findings import Context
+from credwatch.identity.metadata import misconfigured_endpoint
 from credwatch.identity.model import Finding, Identity, Keys, Problem, Step, World
 from credwatch.identity.profiles import load, region
 from credwatch.signature import key_type, pseudonym
@@ -53,7 +54,7 @@ def inspect(
     """Return who a process in this world would be; `profile` as if given in code, `given` keys given in code."""
     profiles = load(world, profile, named_by)
     context = Context(world, profiles)
-    broken = profiles.problem()
+    broken = profiles.problem() or misconfigured_endpoint(world, profiles)
     if given is not None:
         ended, steps = given, (Step("explicit", "used", given.text), *unreached(context))
     elif broken is not None:

@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import importlib.util
 import os
-import pwd
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +22,7 @@ from credwatch.identity.providers import PROFILE_METHODS
 
 PROC = Path("/proc")
 
+_GONE = "process {} does not exist (or this system has no /proc)"
 _LONGEST_ANSWER = 1 << 20
 
 
@@ -34,8 +34,8 @@ def this_process(*, parents: bool = False) -> World:
     """Return the world of this process; with `parents`, the environments of its parent and PID 1 too."""
     return World(
         environ=dict(os.environ),
-        home=os.environ.get("HOME") or _home_of(os.getuid()),
-        cwd=str(Path.cwd()),
+        home=str(Path("~").expanduser()),
+        cwd=_here(),
         now=datetime.now(timezone.utc),
         fetch=fetch,
         order=chain_order(),
@@ -50,8 +50,7 @@ def other_process(pid: int, *, parents: bool = False) -> World:
 
     The endpoints are asked from here: `notes` says so where its network is another one.
     """
-    environ = _environ(pid)
-    owner = (PROC / str(pid)).stat().st_uid
+    environ, owner = _environ(pid), _owner(pid)
     return World(
         environ=environ,
         home=environ.get("HOME") or _home_of(owner),
@@ -72,14 +71,22 @@ def other_process(pid: int, *, parents: bool = False) -> World:
 
 
 def _environ(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with; what it set itself later is not in /proc."""
     try:
         data = (PROC / str(pid) / "environ").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        raise CannotRead(f"process {pid} does not exist (or this system has no /proc)") from None
     except PermissionError:
         raise CannotRead(f"the environment of process {pid} may not be read: run as its user or as root") from None
+    except OSError:
+        raise CannotRead(_GONE.format(pid)) from None
     entries = (entry.partition(b"=") for entry in data.split(b"\0") if b"=" in entry)
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in entries}
+
+
+def _owner(pid: int) -> int:
+    try:
+        return (PROC / str(pid)).stat().st_uid
+    except OSError:
+        raise CannotRead(_GONE.format(pid)) from None
 
 
 def _ancestors(pid: int) -> tuple[tuple[str, Mapping[str, str]], ...]:
@@ -127,9 +134,18 @@ def _other_network(pid: int) -> tuple[str, ...]:
 
 
 def _home_of(uid: int) -> str:
+    import pwd  # noqa: PLC0415  (not on Windows, which has no /proc to lead here either)
+
     try:
         return pwd.getpwuid(uid).pw_dir
     except KeyError:
+        return "/"
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # deleted beneath us
         return "/"
 
 

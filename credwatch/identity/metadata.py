@@ -14,7 +14,9 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from credwatch.identity.model import Answer, Keys, Task, Unreachable, World
+from botocore.utils import is_valid_uri
+
+from credwatch.identity.model import Answer, Keys, Problem, Task, Unreachable, World
 from credwatch.identity.profiles import Profiles, setting
 
 CONTAINER_HOSTS = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23", "localhost"})
@@ -108,6 +110,22 @@ def ask_instance(world: World, profiles: Profiles) -> Instance:
         return _instance_role(session)
     except NoAnswer as error:
         return Instance(str(error), token_timed_out=session.token_timed_out)
+
+
+def misconfigured_endpoint(world: World, profiles: Profiles) -> Problem | None:
+    """Return what makes botocore raise before it tries any step, since it builds this one first; or None."""
+    mode = setting(world, profiles, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").lower()
+    if mode and mode not in ("ipv4", "ipv6"):
+        what, fix = (
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE is neither `ipv4` nor `ipv6`",
+            "Set one of them, or unset it.",
+        )
+    elif not is_valid_uri(_instance_url(world, profiles)):
+        what, fix = "AWS_EC2_METADATA_SERVICE_ENDPOINT is no URL", "Write it with http://, or unset it."
+    else:
+        return None
+    sentence = f"{what}, so botocore raises, whatever else is set."
+    return Problem("config-invalid", "high", "BROKEN CONFIGURATION", sentence, fix)
 
 
 class _Session:

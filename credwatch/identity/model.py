@@ -64,7 +64,7 @@ class World:
         if name == "~" or name.startswith("~/"):
             name = self.home + name[1:]
         name = re.sub(r"\$(\w+)|\$\{(\w+)\}", lambda m: self.environ.get(m[1] or m[2], m[0]), name)
-        if not name.startswith("/"):
+        if not Path(name).is_absolute():
             name = f"{self.cwd}/{name}"
         return Path(self.root + name)
 

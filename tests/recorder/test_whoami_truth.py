@@ -163,6 +163,22 @@ CASES: dict[str, Case] = {
         "raises", {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "{v1}", "AWS_EC2_METADATA_V1_DISABLED": "true"}
     ),
     "instance metadata switched off": Case("nothing", {**IMDS, "AWS_EC2_METADATA_DISABLED": "TRUE"}),
+    "an instance address that is no URL": Case("raises", {**KEYS, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "not a url"}),
+    "an instance address without a scheme": Case("raises", {**KEYS, "AWS_EC2_METADATA_SERVICE_ENDPOINT": "localhost"}),
+    "an instance mode that does not exist": Case("raises", {**KEYS, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "ipv5"}),
+    "a role from the environment, the profile given in code": Case(
+        "assume-role", KEYS, f"[profile a]\ncredential_source = Environment\n{ROLE}", profile="a"
+    ),
+    "a role from a source profile with web identity": Case(
+        "assume-role", WEB,
+        f"[default]\nsource_profile = w\n{ROLE}[profile w]\nweb_identity_token_file = ~/token\n{ROLE}",
+    ),
+    "a role from a source profile, web identity only in the environment": Case(
+        "raises", WEB, f"[default]\nsource_profile = w\n{ROLE}[profile w]\nregion = x\n"
+    ),
+    "a role from a container that does not answer": Case(
+        "raises", KEYS, f"[profile a]\ncredential_source = EcsContainer\n{ROLE}", profile="a"
+    ),
     "an instance where nothing listens": Case(
         "nothing", {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1"}
     ),
