@@ -42,6 +42,7 @@ def environment(context: Context) -> Finding:
 
 def _in_lambda(environ: Mapping[str, str]) -> bool:
     named = bool(environ.get("AWS_LAMBDA_FUNCTION_NAME"))
+    # a custom runtime need not pass AWS_EXECUTION_ENV on
     return named and environ.get("AWS_EXECUTION_ENV", "AWS_Lambda_").startswith("AWS_Lambda_")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -373,24 +373,11 @@ SECRET_VARIABLES = (
 """Variables whose value may be or hold a secret; the rest of AWS's name profiles, files, regions."""
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    variables=st.sets(st.sampled_from(SECRET_VARIABLES)),
-    profile=st.sampled_from(["default", "broken", "command", "role", "half", "sso", "web", "odd"]),
-    garbled=st.sampled_from(["", "config", "credentials"]),
-    through_endpoints=st.booleans(),
-)
-def test_no_secret_is_printed_in_any_form(
-    *,
-    variables: set[str],
-    profile: str,
-    garbled: str,
-    through_endpoints: bool,
-    tmp_path: Path,
-    endpoints: Endpoints,
-    capfd: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+PROFILES = ("default", "broken", "command", "role", "half", "sso", "web", "odd", "plain")
+
+
+def everything_said(home: Path, variables: Iterable[str], profile: str, more: Mapping[str, str]) -> str:
+    """Return all that whoami could print of a world in which these variables hold a sentinel."""
     environ = {"AWS_PROFILE": profile}
     for name in sorted(variables):
         environ[name] = "SENTINEL"
@@ -398,15 +385,56 @@ def test_no_secret_is_printed_in_any_form(
             environ[name] = "http://user:SENTINEL@127.0.0.1:1/SENTINEL"
         if name == "AWS_WEB_IDENTITY_TOKEN_FILE":
             environ[name] = "~/token"
-    if through_endpoints:
-        environ.update({**endpoints.container_environ, **endpoints.instance_environ, **endpoints.task_environ})
-    (tmp_path / "token").write_text("SENTINEL", encoding="utf-8")
+        if name.endswith("RELATIVE_URI"):
+            environ[name] = "@127.0.0.1:1/SENTINEL"  # without a real 169.254.170.2 nothing would answer
+    report = inspect(world(home, {**environ, **more}))
+    return f"{render(report.identity, now=NOW)} {json.dumps(report.identity.as_json())} {report!r}"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("garbled", ["", "config", "credentials"])
+def test_no_secret_of_a_variable_or_file_is_printed(
+    profile: str, garbled: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     _files_full_of_secrets(tmp_path, garbled)
     with caplog.at_level("DEBUG"):
-        identity = who(tmp_path, environ)
-        print(render(identity, now=NOW), json.dumps(identity.as_json()), repr(identity))
+        said = [everything_said(tmp_path, {name}, profile, {}) for name in SECRET_VARIABLES]
     out, err = capfd.readouterr()
-    assert "SENTINEL" not in out + err + caplog.text
+    assert "SENTINEL" not in "".join(said) + out + err + caplog.text
+
+
+@pytest.mark.parametrize("authorization", [None, "refused"])
+@pytest.mark.parametrize("role", ["none", "not an ARN", "an ARN"])
+@pytest.mark.parametrize("used", ["container", "instance"])
+def test_no_secret_of_an_endpoint_is_printed(
+    authorization: str | None, role: str, used: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    arn = {"none": {}, "not an ARN": {"RoleArn": "SENTINEL"}, "an ARN": {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/r"}}
+    _files_full_of_secrets(tmp_path, "")
+    container = answer(**arn[role], AccountId="SENTINEL")
+    with (
+        serve(Endpoints(container=container, authorization=authorization)) as endpoints,
+        caplog.at_level("DEBUG"),
+    ):
+        more = {**(endpoints.container_environ if used == "container" else endpoints.instance_environ)}
+        said = everything_said(tmp_path, {"AWS_CONTAINER_AUTHORIZATION_TOKEN"}, "plain", more)
+        said += everything_said(tmp_path, (), "plain", {**more, **endpoints.task_environ})
+    assert endpoints.asked
+    assert "SENTINEL" not in said + caplog.text
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    variables=st.sets(st.sampled_from(SECRET_VARIABLES)),
+    profile=st.sampled_from(PROFILES),
+    with_endpoints=st.booleans(),
+)
+def test_no_mixture_of_secrets_is_printed(
+    *, variables: set[str], profile: str, with_endpoints: bool, tmp_path: Path, endpoints: Endpoints
+) -> None:
+    _files_full_of_secrets(tmp_path, "")
+    more = {**endpoints.container_environ, **endpoints.instance_environ} if with_endpoints else {}
+    assert "SENTINEL" not in everything_said(tmp_path, variables, profile, more)
 
 
 def _files_full_of_secrets(home: Path, garbled: str) -> None:
@@ -417,9 +445,10 @@ def _files_full_of_secrets(home: Path, garbled: str) -> None:
         f"[profile role]\nsource_profile = default\nrole_arn = SENTINEL\nmfa_serial = SENTINEL\n"
         "[profile half]\naws_access_key_id = SENTINEL\n[profile sso]\nsso_account_id = SENTINEL\n"
         f"[profile web]\nweb_identity_token_file = ~/token\n{ROLE}"
-        "[profile odd]\ncredential_source = SENTINEL\nrole_arn = SENTINEL\n"
+        "[profile plain]\nregion = eu-west-1\n[profile odd]\ncredential_source = SENTINEL\nrole_arn = SENTINEL\n"
     )
     credentials = f"[default]\n{pair}"
+    (home / "token").write_text("SENTINEL", encoding="utf-8")
     wrong = "\naws_secret_access_key SENTINEL\n"
     aws_files(
         home,
