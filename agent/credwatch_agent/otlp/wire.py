@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Literal, TypeVar
 
@@ -61,11 +62,18 @@ def parse(body: bytes, encoding: Encoding, message: M) -> M:
         if encoding == "protobuf":
             message.ParseFromString(body)
         else:
-            json_format.Parse(body, message, ignore_unknown_fields=True)
+            json_format.ParseDict(_object(body), message, ignore_unknown_fields=True)
     except (DecodeError, json_format.Error, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Malformed(f"the body is no OTLP {type(message).__name__} in {encoding}: {reason}") from None
     return message
+
+
+def _object(body: bytes) -> dict[str, object]:
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - `parse` turns every ValueError into its answer
+    return document
 
 
 def scalar(value: AnyValue) -> Scalar | None:
