@@ -42,11 +42,13 @@ class Limits:
     """What one agent takes on at once; past them it answers, before memory grows.
 
     `body_bytes` bounds a request, compressed and decompressed; a Collector's default batch of 8,192
-    points has some 8 MB. `requests` are handled at a time, others are told to retry.
+    points has some 8 MB. `requests` are taken at a time, others are told to retry; `workers` of them are
+    decoded and written at a time: two keep a core busy while the disk syncs, more would only hold memory.
     """
 
     body_bytes: int = 16 * 1024 * 1024
     requests: int = 8
+    workers: int = 2
     body_s: float = 10.0
     retry_after_s: int = 1
 
@@ -91,6 +93,7 @@ class _Receiver:
         self._now_ns = now_ns
         self._limits = limits
         self._taken = 0
+        self._workers = asyncio.Semaphore(limits.workers)
 
     async def metrics(self, request: Request) -> Response:
         return await self._export(request, self._put_metrics)
@@ -114,7 +117,8 @@ class _Receiver:
         async with self._slot():
             body = await self._body(request)
             # decompressing, decoding and writing all block: off the event loop
-            answer = await run_in_threadpool(self._take, body, compressed, _ENCODINGS[content_type], put)
+            async with self._workers:
+                answer = await run_in_threadpool(self._take, body, compressed, _ENCODINGS[content_type], put)
         return _response(200, answer, content_type)
 
     def _take(self, body: bytes, compressed: bool, encoding: otlp.Encoding, put: Take) -> Message:

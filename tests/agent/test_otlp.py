@@ -310,6 +310,40 @@ def test_no_bytes_raise_anything_but_malformed(data: bytes, encoding: Encoding) 
         total(decoder, data, encoding)
 
 
+def field_of(number: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field."""
+    length, sizes = len(content), bytearray()
+    while length > 127:
+        sizes.append(length & 127 | 128)
+        length >>= 7
+    return bytes([number << 3 | 2, *sizes, length]) + content
+
+
+EMPTY = field_of(1, b"") * 1_000_000
+BOMBS: list[tuple[Encoding, bytes]] = [
+    ("protobuf", EMPTY),
+    ("protobuf", field_of(1, field_of(2, field_of(2, EMPTY)) + field_of(2, field_of(2, b"")) * 1_000_000)),
+    ("protobuf", field_of(1, field_of(2, field_of(2, field_of(7, EMPTY))))),
+    ("json", b'{"resourceMetrics":[' + b"{}," * 1_000_000 + b"{}]}"),
+    ("json", b"[" * 1_000_001),
+]
+
+
+@pytest.mark.parametrize(("encoding", "bomb"), BOMBS, ids=["resources", "scopes", "points", "objects", "lists"])
+def test_a_million_empty_entries_are_refused_before_they_are_looked_at(encoding: Encoding, bomb: bytes) -> None:
+    with pytest.raises(Malformed, match="send smaller batches"):
+        decode_metrics(bomb, encoding, now_ns=NOW)
+
+
+def test_a_million_attributes_are_not_looked_at() -> None:
+    sent = point()
+    sent.attributes.extend(wire.attributes(OURS)[:1] * 10_000)
+    late = point({**{f"a{n}": n for n in range(1_000)}, **OURS})
+    decoded = decode(counter([sent, late]))
+    assert [p.usage for p in decoded.batches[0].usage] == [USAGE]
+    assert decoded.rejected == 1
+
+
 def test_an_attribute_nested_past_every_limit_is_malformed_not_a_crash() -> None:
     depth = 150
     value = '{"arrayValue":{"values":[' * depth + '{"stringValue":"x"}' + "]}}" * depth

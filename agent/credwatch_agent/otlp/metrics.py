@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -22,6 +22,7 @@ from credwatch_agent.otlp.wire import (
     Rejections,
     Scalar,
     check_time,
+    limit_entries,
     parse,
     resource_texts,
     scalars,
@@ -59,9 +60,12 @@ class _Points:
     usage: list[UsagePoint] = field(default_factory=list)
     keys: list[KeySighting] = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
+    overflowed: bool = False
 
     def batch(self, resource: Mapping[str, str]) -> Batch:
-        return Batch(resource, tuple(self.usage), tuple(self.keys), tuple(self.health))
+        # calls that the sender merged are missing elsewhere: no count of this resource is complete
+        usage = (replace(point, exact=False) for point in self.usage) if self.overflowed else self.usage
+        return Batch(resource, tuple(usage), tuple(self.keys), tuple(self.health))
 
 
 def decode_metrics(body: bytes, encoding: Encoding, *, now_ns: int) -> Metrics:
@@ -70,9 +74,19 @@ def decode_metrics(body: bytes, encoding: Encoding, *, now_ns: int) -> Metrics:
     Raises `Malformed` for a body that is none.
     """
     request = parse(body, encoding, ExportMetricsServiceRequest())
+    limit_entries(_sizes(request))
     rejections = Rejections()
     batches = (_batch(entry, now_ns, rejections) for entry in request.resource_metrics)
     return Metrics(tuple(batch for batch in batches if batch), rejections.count, rejections.message)
+
+
+def _sizes(request: ExportMetricsServiceRequest) -> Iterator[int]:
+    yield len(request.resource_metrics)
+    for entry in request.resource_metrics:
+        yield len(entry.scope_metrics)
+        for scope in entry.scope_metrics:
+            yield len(scope.metrics)
+            yield from (_size(metric) for metric in scope.metrics)
 
 
 def _batch(entry: ResourceMetrics, now_ns: int, rejections: Rejections) -> Batch | None:
@@ -84,10 +98,9 @@ def _batch(entry: ResourceMetrics, now_ns: int, rejections: Rejections) -> Batch
         rejections.add(sum(_size(metric) for metric in metrics), problem)
         return None
     points = _Points()
-    whole = not any(_overflowed(metric) for metric in metrics)
     for metric in metrics:
         for point in _numbers(metric, rejections):
-            problem = _take(points, metric, point, whole, now_ns)
+            problem = _take(points, metric, point, now_ns)
             rejections.add(bool(problem), problem)
     return points.batch(resource_texts(entry.resource.attributes))
 
@@ -111,11 +124,6 @@ def _size(metric: Metric) -> int:
     return len(getattr(metric, kind).data_points) if kind else 0
 
 
-def _overflowed(metric: Metric) -> bool:
-    points = metric.sum.data_points if metric.name == semconv.CALLS else ()
-    return any(item.key == OVERFLOW for point in points for item in point.attributes)
-
-
 def _numbers(metric: Metric, rejections: Rejections) -> Iterator[NumberDataPoint]:
     kind = metric.WhichOneof("data")
     if kind != "sum":
@@ -127,18 +135,19 @@ def _numbers(metric: Metric, rejections: Rejections) -> Iterator[NumberDataPoint
             yield point
 
 
-def _take(points: _Points, metric: Metric, point: NumberDataPoint, whole: bool, now_ns: int) -> str:
+def _take(points: _Points, metric: Metric, point: NumberDataPoint, now_ns: int) -> str:
     """Add one point to the batch, or return the sentence that says why not."""
     try:
-        _add(points, metric, point, whole, now_ns)
+        _add(points, metric, point, now_ns)
     except (BrokenPoint, semconv.Undecodable) as error:
         return f"a point of `{metric.name}` was rejected: {error}"
     return ""
 
 
-def _add(points: _Points, metric: Metric, point: NumberDataPoint, whole: bool, now_ns: int) -> None:
+def _add(points: _Points, metric: Metric, point: NumberDataPoint, now_ns: int) -> None:
     attributes = scalars(point.attributes)
     if OVERFLOW in attributes:
+        points.overflowed = True
         raise BrokenPoint(f"`{OVERFLOW}` says that the sender merged calls; its other counts are lower bounds")
     process_id = _process_id(attributes)
     value = _value(point)
@@ -150,8 +159,8 @@ def _add(points: _Points, metric: Metric, point: NumberDataPoint, whole: bool, n
     elif metric.name == semconv.CREDENTIAL_SEEN:
         points.keys.append(_sighting(process_id, attributes, value, start_ns, time_ns))
     else:
-        exact = whole and _cumulative(metric)
-        points.usage.append(UsagePoint(process_id, _usage(attributes), value, start_ns, time_ns, exact))
+        usage = _usage(attributes)
+        points.usage.append(UsagePoint(process_id, usage, value, start_ns, time_ns, _cumulative(metric)))
 
 
 def _cumulative(metric: Metric) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -17,11 +18,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from credwatch import semconv
 from credwatch_agent.otlp.wire import (
+    MAX_ATTRIBUTES,
     MAX_TEXT,
     BrokenPoint,
     Encoding,
     Rejections,
     check_time,
+    limit_entries,
     parse,
     resource_texts,
     scalar,
@@ -58,6 +61,7 @@ class Traces:
 def decode_traces(body: bytes, encoding: Encoding, *, now_ns: int) -> Traces:
     """Return the spans of an `ExportTraceServiceRequest`. Raises `Malformed` for a body that is none."""
     request = parse(body, encoding, ExportTraceServiceRequest())
+    limit_entries(_sizes(request))
     rejections = Rejections()
     spans: list[Span] = []
     for entry in request.resource_spans:
@@ -65,6 +69,13 @@ def decode_traces(body: bytes, encoding: Encoding, *, now_ns: int) -> Traces:
         for span in (span for scope in entry.scope_spans for span in scope.spans):
             spans.extend(_take(span, encoding, resource, now_ns, rejections))
     return Traces(tuple(spans), rejections.count, rejections.message)
+
+
+def _sizes(request: ExportTraceServiceRequest) -> Iterator[int]:
+    yield len(request.resource_spans)
+    for entry in request.resource_spans:
+        yield len(entry.scope_spans)
+        yield from (len(scope.spans) for scope in entry.scope_spans)
 
 
 def _take(
@@ -106,7 +117,8 @@ def _id(what: str, value: bytes, encoding: Encoding, length: int) -> str:
 
 
 def _attributes(attributes: Iterable[KeyValue]) -> dict[str, SpanValue]:
-    return {item.key: value for item in attributes if item.key in KEPT and (value := _kept(item.value)) is not None}
+    ours = (item for item in islice(attributes, MAX_ATTRIBUTES) if item.key in KEPT)
+    return {item.key: value for item in ours if (value := _kept(item.value)) is not None}
 
 
 def _kept(value: AnyValue) -> SpanValue | None:

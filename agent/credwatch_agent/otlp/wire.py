@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import islice
 from typing import Literal, TypeVar
 
 from google.protobuf import json_format
@@ -16,6 +17,13 @@ Scalar = str | bool | int | float
 MAX_TEXT = 65_536
 """Characters of one attribute that are taken; recorders send some hundred."""
 
+MAX_ENTRIES = 100_000
+"""Resources, scopes, metrics and points (or spans) of one request; a Collector's batch has some 10,000."""
+
+MAX_ATTRIBUTES = 1_000
+"""Attributes of one thing that are looked at; recorders send some thirty."""
+
+_MAX_JSON_VALUES = 1_000_000  # objects and lists: what a body of points of some size can have
 _MAX_RESOURCE_ATTRIBUTES = 128
 _MAX_RESOURCE_TEXT = 4_096
 _MAX_SENTENCES = 3
@@ -70,10 +78,22 @@ def parse(body: bytes, encoding: Encoding, message: M) -> M:
 
 
 def _object(body: bytes) -> dict[str, object]:
+    # before anything is built: a small body of empty objects takes minutes and gigabytes
+    if body.count(b"{") + body.count(b"[") > _MAX_JSON_VALUES:
+        raise ValueError(f"it has more than {_MAX_JSON_VALUES} objects and lists; send smaller batches")
     document = json.loads(body)
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - `parse` turns every ValueError into its answer
     return document
+
+
+def limit_entries(sizes: Iterable[int]) -> None:
+    """Raise `Malformed` as soon as the sizes of a request's lists, outermost first, pass the limit."""
+    total = 0
+    for size in sizes:
+        total += size
+        if total > MAX_ENTRIES:
+            raise Malformed(f"the body has more than {MAX_ENTRIES} entries; send smaller batches")
 
 
 def scalar(value: AnyValue) -> Scalar | None:
@@ -91,8 +111,9 @@ def scalar(value: AnyValue) -> Scalar | None:
 
 
 def scalars(attributes: Iterable[KeyValue]) -> dict[str, Scalar]:
-    """Return the scalar attributes by name."""
-    return {item.key: value for item in attributes if (value := scalar(item.value)) is not None}
+    """Return the scalar attributes by name; past `MAX_ATTRIBUTES` they are not looked at."""
+    found = islice(attributes, MAX_ATTRIBUTES)
+    return {item.key: value for item in found if (value := scalar(item.value)) is not None}
 
 
 def resource_texts(attributes: Iterable[KeyValue]) -> dict[str, str]:
