@@ -33,7 +33,7 @@ JSON = "application/json"
 _ENCODINGS: dict[str, otlp.Encoding] = {PROTOBUF: "protobuf", JSON: "json"}
 
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-_CODES = {400: 3, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 429: 8, 503: 14}
+_CODES = {400: 3, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 503: 14}
 _UNKNOWN = 2
 
 
@@ -47,7 +47,7 @@ class Limits:
     """
 
     body_bytes: int = 16 * 1024 * 1024
-    requests: int = 8
+    requests: int = 16
     workers: int = 2
     body_s: float = 10.0
     retry_after_s: int = 1
@@ -151,7 +151,8 @@ class _Receiver:
     async def _slot(self) -> AsyncIterator[None]:
         # taken before the body is read, so that slots times body size bounds the memory
         if self._taken >= self._limits.requests:
-            raise Refused(429, f"the agent is handling {self._taken} requests; try again")
+            # not 429: the older of the OpenTelemetry exporters for Python that we support do not retry it
+            raise Refused(503, f"the agent is handling {self._taken} requests; try again")
         self._taken += 1
         try:
             yield
@@ -177,7 +178,7 @@ class _Receiver:
                 status, sentence = 503, str(error)
             case _:
                 status, sentence = 400, "the client went away before the body was complete"
-        if status in (429, 503):
+        if status == 503:
             headers["Retry-After"] = str(self._limits.retry_after_s)
         content_type = _media_type(request)
         message = Status(code=_CODES.get(status, _UNKNOWN), message=sentence)

@@ -194,3 +194,12 @@ def test_threads_and_a_second_agent_write_one_file(tmp_path: Path) -> None:
     for store in stores:
         store.close()
         store.close()
+
+
+def test_a_row_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "db")
+    store.put([batch()])
+    store._connection.execute("UPDATE attributes SET text = '{}'")
+    with pytest.raises(StoreError, match="holds a row that this agent cannot read"):
+        store.telemetry()
+    store.close()

@@ -41,6 +41,11 @@ class BrokenPoint(ValueError):
     """One point or span breaks the contract; the text says how."""
 
 
+def printable(text: str) -> str:
+    """Return a text that quotes a sender as one line that can be encoded: no controls, no half surrogates."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 class Rejections:
     """Counts what was rejected and keeps the first few different sentences about it."""
 
@@ -51,7 +56,7 @@ class Rejections:
     def add(self, count: int, sentence: str) -> None:
         self.count += count
         if count and len(self._sentences) <= _MAX_SENTENCES:
-            self._sentences[sentence] = None
+            self._sentences[printable(sentence)] = None
 
     @property
     def message(self) -> str:
@@ -73,7 +78,7 @@ def parse(body: bytes, encoding: Encoding, message: M) -> M:
             json_format.ParseDict(_object(body), message, ignore_unknown_fields=True)
     except (DecodeError, json_format.Error, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise Malformed(f"the body is no OTLP {type(message).__name__} in {encoding}: {reason}") from None
+        raise Malformed(f"the body is no OTLP {type(message).__name__} in {encoding}: {printable(reason)}") from None
     return message
 
 

@@ -133,7 +133,10 @@ class SqliteStore:
                 "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= ?", (since_ns,)
             ).fetchall()
             rows = [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
-        return telemetry(processes, rows, since_ns)
+        try:
+            return telemetry(processes, rows, since_ns)
+        except ValueError as error:
+            raise StoreError(f"the database `{self._path}` holds a row that this agent cannot read: {error}") from error
 
     def spans(self, trace_id: str = "", limit: int = MAX_SPANS) -> tuple[Span, ...]:
         where, values = ("WHERE trace_id = ?", (trace_id,)) if trace_id else ("", ())
