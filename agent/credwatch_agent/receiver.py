@@ -7,6 +7,8 @@ of what a point means. Store, clock and limits are arguments. 200 is said only a
 from __future__ import annotations
 
 import asyncio
+import gzip
+import io
 import json
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -211,19 +213,13 @@ async def _read(request: Request, limit: int) -> bytes:
 
 def _gunzip(body: bytes, limit: int) -> bytes:
     """Return the content of a gzip body of one or more members, never more than `limit` bytes."""
-    content = bytearray()
-    while body:
-        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        try:
-            content += member.decompress(body, limit + 1 - len(content))
-        except zlib.error as error:
-            raise Refused(400, f"the body is not gzip: {error}") from None
-        if len(content) > limit:
-            raise _too_large(limit)
-        if not member.eof:
-            raise Refused(400, "the body is not gzip: it ends too early")
-        body = member.unused_data
-    return bytes(content)
+    try:
+        content = gzip.GzipFile(fileobj=io.BytesIO(body)).read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Refused(400, f"the body is not gzip: {error}") from None
+    if len(content) > limit:
+        raise _too_large(limit)
+    return content
 
 
 def _too_large(limit: int) -> Refused:
