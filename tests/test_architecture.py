@@ -44,6 +44,7 @@ RECORDER_ROOMS: dict[str, set[str]] = {
 
 AGENT_ROOMS: dict[str, set[str]] = {
     "__init__": set(),
+    "__main__": {"cli"},
     "records": set(),
     "otlp": {"records"},
     "store": {"records"},
