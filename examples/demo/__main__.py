@@ -9,12 +9,12 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from credwatch_agent.store.sqlite import SqliteStore
 from rich.console import Console
 
+from credwatch_agent.store.sqlite import SqliteStore
 from examples.demo import agent, counting, launch, trace
 from examples.demo.launch import Finished
 from examples.demo.plan import plan
@@ -69,29 +69,29 @@ def _say(number: str, text: str) -> None:
     console.print(f"[bold]{number}[/]  {text}", soft_wrap=True)
 
 
-def _run_services(world: World, serving: agent.Agent, rounds: int) -> list[Finished]:
+def _run_services(world: World, serving: agent.Agent, rounds: int) -> dict[str, Finished]:
     names = [service.name for service in world.plan.services]
     _say("3", f"plain boto3 services run with CREDWATCH_ENABLED=1 in their environment: {', '.join(names)}")
-    started = []
+    started = {}
     for name in names:
         extra = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url, "OTEL_SERVICE_NAME": name}
-        started.append(launch.start(world, name, rounds=rounds, extra=extra))
-    finished = [one.wait() for one in started]
-    for name, one in zip(names, finished, strict=True):
+        started[name] = launch.start(world, name, rounds=rounds, extra=extra)
+    finished = {name: one.wait() for name, one in started.items()}
+    for name, one in finished.items():
         if one.returncode != 0:
             raise SystemExit(f"service `{name}` failed: {one.errors}")
     return finished
 
 
-def _compare(world: World, db: Path, finished: Sequence[Finished]) -> bool:
+def _compare(world: World, db: Path, finished: Mapping[str, Finished]) -> bool:
     store = SqliteStore.open(db, read_only=True)
     try:
         telemetry = store.telemetry()
     finally:
         store.close()
     ours = counting.by_credwatch(telemetry)
-    theirs = counting.by_applications(finished)
-    moto = counting.by_moto(world.counts(), {world.plan.role_arn(role.name) for role in world.plan.roles})
+    theirs = counting.by_applications(world.plan, finished)
+    moto = counting.by_moto(world.counts(), {counting.signs_as(world.plan, one) for one in world.plan.services})
     equal = ours == theirs == moto
     verdict = "[green]equal, call by call[/]" if equal else "[red]different[/]"
     _say(
@@ -115,7 +115,7 @@ def _show_trace(db: Path) -> None:
 
 def _show_whoami(world: World) -> None:
     name = next(s.name for s in world.plan.services if s.compute == "task" and s.credentials == "instance-profile")
-    command = [sys.executable, "-m", "credwatch.cli", "whoami"]
+    command = [str(Path(sys.executable).with_name("credwatch")), "whoami"]
     extra = {"COLUMNS": str(console.width)}
     said = launch.start_command(world, name, command, extra=extra).wait()
     console.print(said.output + said.errors, markup=False, soft_wrap=True)

@@ -1,4 +1,8 @@
-"""The demo's check of its own claim: three independent counts of the same calls."""
+"""The demo's check of its own claim: three independent counts of the same calls.
+
+Each is a counter by (principal's name, service, operation): as the recorders counted, as the
+applications counted themselves, and as the server recorded.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,47 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from credwatch_agent.records import Telemetry
-
 from examples.demo.launch import Finished
+from examples.demo.plan import Plan, Service
 from examples.demo.recording import Count, Use
 
-Calls = Counter[tuple[str, str]]
-"""(service, operation) -> calls."""
+Calls = Counter[tuple[str, str, str]]
 
 
 def by_credwatch(telemetry: Telemetry) -> Calls:
-    """Calls as the recorders counted them; a call that never reached the service is not among them."""
+    """Calls as the recorders counted them; what was only presigned never reached a service."""
     calls: Calls = Counter()
     for row in telemetry.usage:
-        if row.usage.outcome != "signed":
-            calls[row.usage.service, row.usage.operation] += row.calls
+        usage = row.usage
+        if usage.outcome != "signed":
+            calls[_name(usage.principal), usage.service, usage.operation] += row.calls
     return calls
 
 
-def by_applications(finished: Iterable[Finished]) -> Calls:
-    """Calls as the applications counted them themselves."""
+def by_applications(plan: Plan, finished: Mapping[str, Finished]) -> Calls:
+    """Calls as the applications counted them, by the principal that the plan has each sign as."""
     calls: Calls = Counter()
-    for one in finished:
-        calls.update(one.calls)
+    for name, one in finished.items():
+        for (service, operation), count in one.calls.items():
+            calls[signs_as(plan, plan.service(name)), service, operation] += count
     return calls
 
 
 def by_moto(counts: Mapping[Use, Count], principals: Iterable[str]) -> Calls:
-    """Calls of these principals as the server recorded them."""
+    """Calls of the principals with these names, as the server recorded them."""
     wanted = set(principals)
     calls: Calls = Counter()
     for use, count in counts.items():
-        if use.principal in wanted:
-            calls[use.service, use.operation] += count.calls
+        if (name := _name(use.principal)) in wanted:
+            calls[name, use.service, use.operation] += count.calls
     return calls
+
+
+def signs_as(plan: Plan, service: Service) -> str:
+    """Return the name of the role or user whose keys a service finds."""
+    host = next(host for host in plan.hosts if host.name == service.host)
+    return {"task-role": service.task_role, "user-key": service.user}.get(service.credentials, host.role)
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]

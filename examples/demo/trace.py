@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from credwatch_agent.records import Span
 from rich.tree import Tree
+
+from credwatch_agent.records import Span
 
 _FIRST = ("credwatch.credential.source", "credwatch.principal.arn", "credwatch.principal.name", "credwatch.outcome")
 _LEFT_OUT = frozenset({"credwatch.service", "credwatch.operation", "credwatch.iam.mapping.version"})

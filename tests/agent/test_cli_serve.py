@@ -13,10 +13,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from credwatch_agent import __version__
-from credwatch_agent.cli import main
-from credwatch_agent.receiver import PROTOBUF
-from credwatch_agent.store.sqlite import SqliteStore
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -36,6 +32,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from credwatch import semconv
+from credwatch_agent import __version__
+from credwatch_agent.cli import main
+from credwatch_agent.receiver import PROTOBUF
+from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.wire import PROCESS, START, USAGE, S, counter, metrics, point
 
 GOOD = metrics(counter([point()])).SerializeToString()

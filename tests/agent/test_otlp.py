@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from credwatch_agent.otlp import Encoding, Malformed, Metrics, Traces, decode_metrics, decode_traces
-from credwatch_agent.records import Batch, Health, KeySighting, UsagePoint
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint
 
 from credwatch import semconv
+from credwatch_agent.otlp import Encoding, Malformed, Metrics, Traces, decode_metrics, decode_traces
+from credwatch_agent.records import Batch, Health, KeySighting, UsagePoint
 from tests.agent import wire
 from tests.agent.wire import NOW, PROCESS, START, USAGE, S, counter, metrics, point, span, traces
 from tests.recorder.test_semconv import usages

@@ -13,9 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from credwatch_agent.receiver import JSON, PROTOBUF, Limits, create_app
-from credwatch_agent.records import Batch
-from credwatch_agent.store.sqlite import SqliteStore
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no stubs are published
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +21,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.applications import Starlette
 
 from credwatch import semconv
+from credwatch_agent.receiver import JSON, PROTOBUF, Limits, create_app
+from credwatch_agent.records import Batch
+from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent import wire
 from tests.agent.wire import NOW, counter, metrics, point, span, traces
 

@@ -9,6 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from credwatch import semconv
+from credwatch.semconv import Usage
 from credwatch_agent.records import (
     Batch,
     Health,
@@ -22,11 +27,6 @@ from credwatch_agent.records import (
 )
 from credwatch_agent.store import MAX_SPANS, Store
 from credwatch_agent.store.sqlite import SqliteStore
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from credwatch import semconv
-from credwatch.semconv import Usage
 from tests.recorder.test_semconv import usages
 
 BIGGEST = 2**63 - 1

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from credwatch.semconv import Usage
 from credwatch_agent.records import Batch, UsagePoint
 from credwatch_agent.store import StoreError, sqlite
 from credwatch_agent.store.sqlite import APPLICATION_ID, SCHEMA, SqliteStore
-
-from credwatch.semconv import Usage
 
 
 def batch(value: int = 1, process: str = "p", usage: Usage | None = None) -> Batch:
