@@ -1,0 +1,77 @@
+"""The line of the application that made a call: the first frame outside the SDK and its wrappers.
+
+The outcome is a tuple (function, file, line), empty where the call was made in a thread of the SDK
+itself (s3transfer), whose frames do not reach back to the application.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+_PACKAGES = frozenset(
+    {"botocore", "boto3", "aiobotocore", "aioboto3", "s3transfer", "credwatch"}
+    # wrappers that other instrumentations put around the SDK
+    | {"opentelemetry", "wrapt", "ddtrace", "aws_xray_sdk", "sentry_sdk"}
+)
+_PLUMBING = frozenset({"threading", "concurrent", "asyncio", "contextlib"})
+_CACHE_LIMIT = 4_096
+
+
+class CallSite(NamedTuple):
+    """Function (qualified), file path and line; empty strings and 0 where there is none."""
+
+    function: str = ""
+    file: str = ""
+    line: int = 0
+
+
+NOWHERE = CallSite()
+
+_of_library: dict[CodeType, bool] = {}
+_sites: dict[tuple[CodeType, int], CallSite] = {}
+
+
+def find() -> CallSite:
+    """Return the application's frame nearest to the caller."""
+    frame: FrameType | None = sys._getframe(1)  # inspect.stack() reads source files
+    while frame is not None:
+        code = frame.f_code
+        library = _of_library.get(code)
+        if library is None:
+            library = _remember(code, str(frame.f_globals.get("__name__", "")))
+        if not library:
+            site = _sites.get((code, frame.f_lineno))
+            return site if site is not None else _name(frame)
+        frame = frame.f_back
+    return NOWHERE
+
+
+def within(module: str) -> bool:
+    """Return whether the current call was made from inside `module` (dotted name)."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__") == module:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _remember(code: CodeType, module: str) -> bool:
+    if len(_of_library) > _CACHE_LIMIT:
+        _of_library.clear()
+    package = module.partition(".")[0]
+    library = _of_library[code] = package in _PACKAGES or package in _PLUMBING
+    return library
+
+
+def _name(frame: FrameType) -> CallSite:
+    if len(_sites) > _CACHE_LIMIT:
+        _sites.clear()
+    code = frame.f_code
+    # co_qualname came with Python 3.11
+    name = getattr(code, "co_qualname", code.co_name)
+    site = CallSite(f"{frame.f_globals.get('__name__', '')}.{name}", code.co_filename, frame.f_lineno)
+    _sites[code, frame.f_lineno] = site
+    return site

@@ -1,0 +1,253 @@
+"""The table of events and seams: where credwatch meets botocore.
+
+Everything is observed through botocore's event system; a class-level seam exists only where events
+are blind, each a row with its reason. All edges (clock, environment, network) meet here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from credwatch import __version__
+from credwatch.exporting import OtlpExport
+from credwatch.guard import Guard
+from credwatch.ledger import Ledger
+from credwatch.probe import fetch
+from credwatch.provenance import Registry, Surroundings
+from credwatch.recorder import CONTEXT, Holder, Recorder, UsageKey
+from credwatch.semconv import ENTRY_POINT, RECORDER_VERSION
+from credwatch.settings import Settings
+from credwatch.signature import from_form, from_request
+from credwatch.telemetry import Spans, capture
+from credwatch.worker import Edges, Export, Worker
+from credwatch.workload import entry_point
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+logger = logging.getLogger("credwatch")
+
+TESTED_BOTOCORE = ((1, 34), (1, 45))
+"""Versions of botocore that the tests cover: from the first, up to but not including the second."""
+
+_UNIQUE_ID = "credwatch"
+
+
+# --- seams ---------------------------------------------------------------------------------------
+
+
+class Seam(NamedTuple):
+    """A method that is wrapped because events do not show what it knows."""
+
+    owner: type
+    name: str
+    wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]
+    reason: str
+
+
+class Instrumentation:
+    """Everything that belongs to one activation; `attach` and `detach` are exact inverses."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        export: Export | None = None,
+        provider: TracerProvider | None = None,
+        guard: Guard | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.settings = settings
+        self.guard = guard or Guard()
+        plain = settings.key_id == "plain"
+        self.registry = Registry(Surroundings.of(environ))
+        self.ledger: Ledger[UsageKey] = Ledger(settings.ledger_limit)
+        self.recorder = Recorder(
+            self.registry,
+            self.ledger,
+            clock,
+            self._finished,
+            capture,
+            detail=settings.resources,
+            call_site=settings.call_site,
+        )
+        if export is None and settings.target[0]:
+            export = OtlpExport(settings, __version__)
+        edges = Edges(clock, fetch, environ, _identity, export, provider)
+        spans = Spans(settings.spans, _rpc(settings.semconv_opt_in), __version__, plain_key_ids=plain)
+        self.worker = Worker(
+            edges,
+            self.recorder,
+            self.ledger,
+            spans,
+            self.guard,
+            settings.export_interval,
+            plain_key_ids=plain,
+        )
+        wrap = self.guard.wrap
+        self._events: tuple[tuple[str, Callable[..., Any]], ...] = (
+            ("before-parameter-build", wrap(self.recorder.opened)),
+            ("after-call", wrap(self.recorder.answered)),
+            ("after-call-error", wrap(self.recorder.failed)),
+        )
+        self._observe_signed = wrap(self._signed)
+        self._wrapped: list[tuple[type, str, Any, Any]] = []
+
+    def _finished(self, call: Any) -> None:
+        self.worker.finished(call)
+
+    # --- attaching
+
+    def attach(self) -> None:
+        """Hook every session to come and every client that signs."""
+        import botocore  # noqa: PLC0415 - the recorder is imported without it
+
+        botocore.register_initializer(self._session_made)
+        for seam in self._seams():
+            self._wrap(seam)
+
+    def detach(self) -> None:
+        """Undo `attach`; handlers that live on in clients do nothing any more."""
+        import botocore  # noqa: PLC0415
+
+        try:
+            botocore.unregister_initializer(self._session_made)
+        except ValueError:
+            logger.debug("credwatch was not attached")
+        for owner, name, wrapper, original in reversed(self._wrapped):
+            # another instrumentation may have wrapped us: then ours stays, switched off
+            if owner.__dict__.get(name) is wrapper:
+                setattr(owner, name, original)
+        self._wrapped.clear()
+        self.worker.close()
+        self.guard.tripped = True
+
+    def _session_made(self, session: Any) -> None:
+        self.guard.wrap(self._hook)(session.get_component("event_emitter"))
+
+    def _hook(self, emitter: Any) -> None:
+        for event, handler in self._events:
+            emitter.register_first(event, handler, unique_id=f"{_UNIQUE_ID}-{event}")
+
+    def _wrap(self, seam: Seam) -> None:
+        original = seam.owner.__dict__.get(seam.name)
+        if original is None:
+            logger.warning(
+                "credwatch: this botocore has no %s.%s; %s stays unknown", seam.owner.__name__, seam.name, seam.reason
+            )
+            return
+        wrapper = seam.wrapper(original)
+        setattr(seam.owner, seam.name, wrapper)
+        self._wrapped.append((seam.owner, seam.name, wrapper, original))
+
+    def _seams(self) -> tuple[Seam, ...]:
+        from botocore.signers import RequestSigner  # noqa: PLC0415
+        from botocore.utils import ContainerMetadataFetcher, InstanceMetadataFetcher  # noqa: PLC0415
+
+        return (
+            Seam(RequestSigner, "sign", self._around_sign, "which key signed"),
+            Seam(ContainerMetadataFetcher, "retrieve_full_uri", self._around_container, "the task's role"),
+            Seam(InstanceMetadataFetcher, "_get_credentials", self._around_imds, "the instance's role"),
+        )
+
+    # --- what the seams see
+
+    def _around_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_signed
+
+        def sign(
+            signer: Any,
+            operation_name: Any,
+            request: Any,
+            region_name: Any = None,
+            signing_type: Any = "standard",
+            *args: Any,
+            **kwargs: Any,
+        ) -> Any:
+            result = original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
+            observe(signer, request, signing_type)
+            return result
+
+        return sign
+
+    def _signed(self, signer: Any, request: Any, signing_type: str) -> None:
+        context = request.context
+        if CONTEXT not in context and signing_type == "standard":
+            self._hook(signer._event_emitter)
+        if signing_type == "presign-post":
+            found = from_form(context.get("s3-presign-post-fields") or {})
+        else:
+            found = from_request(request.headers, request.url)
+        signing = context.get("signing") or {}
+        holder = _holder(signing.get("request_credentials") or signer._credentials)
+        self.recorder.signed(context, found, request.url, holder, signing_type != "standard")
+
+    def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def observe(answer: Any, url: str) -> None:
+            if isinstance(answer, Mapping) and "AccessKeyId" in answer:
+                role, account = str(answer.get("RoleArn") or ""), str(answer.get("AccountId") or "")
+                self.registry.container(str(answer["AccessKeyId"]), url, role, account)
+
+        guarded = self.guard.wrap(observe)
+
+        def retrieve_full_uri(fetcher: Any, full_url: str, *args: Any, **kwargs: Any) -> Any:
+            answer = original(fetcher, full_url, *args, **kwargs)
+            guarded(answer, full_url)
+            return answer
+
+        return retrieve_full_uri
+
+    def _around_imds(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def observe(fetcher: Any, answer: Any, role_name: str) -> None:
+            if isinstance(answer, Mapping) and "AccessKeyId" in answer:
+                self.registry.imds(str(answer["AccessKeyId"]), fetcher.get_base_url().rstrip("/"), role_name)
+
+        guarded = self.guard.wrap(observe)
+
+        def _get_credentials(fetcher: Any, role_name: str, *args: Any, **kwargs: Any) -> Any:
+            answer = original(fetcher, role_name, *args, **kwargs)
+            guarded(fetcher, answer, role_name)
+            return answer
+
+        return _get_credentials
+
+    # --- life
+
+    def forked(self) -> None:
+        """In a forked child: counts, keys, thread and process id begin anew."""
+        self.ledger.reset()
+        self.registry.forked()
+        self.recorder.forked()
+        self.worker.forked()
+
+
+def _holder(credentials: Any) -> Holder:
+    """What a client says it holds; reads no attribute that would refresh credentials."""
+    if credentials is None:
+        return Holder()
+    method = str(getattr(credentials, "method", "") or "")
+    frozen = getattr(credentials, "_frozen_credentials", None)
+    if frozen is None and "access_key" in getattr(credentials, "__dict__", {}):
+        frozen = credentials
+    return Holder(method, str(getattr(frozen, "access_key", "") or "") if frozen is not None else "")
+
+
+def _rpc(opt_in: str) -> str:
+    words = {word.strip() for word in opt_in.split(",")}
+    return "rpc/dup" if "rpc/dup" in words else "rpc" if "rpc" in words else ""
+
+
+def _identity() -> dict[str, str]:
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    module = spec.name.removesuffix(".__main__") if spec is not None else ""
+    return {
+        ENTRY_POINT: entry_point(sys.argv, module),
+        RECORDER_VERSION: __version__,
+        "process.pid": str(os.getpid()),
+    }

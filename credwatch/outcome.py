@@ -1,0 +1,120 @@
+"""What an answer says about authorisation: status, error code and message -> outcome.
+
+Pure. Error codes are those of the services' API references ("Common Errors"); what no row says is
+`answered`, which keeps a grant and proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccessDeniedFault",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "Client.UnauthorizedOperation",
+        "Forbidden",
+        "ForbiddenException",
+        "KMSAccessDeniedException",
+        "UnauthorizedOperation",
+        "403",  # what botocore makes of the empty body of a HEAD
+    }
+)
+_AUTH_FAILED = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
+_FAILED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "SlowDown",
+        "Throttling",
+        "ThrottledException",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_OBJECT_READS = frozenset({("s3", "GetObject"), ("s3", "HeadObject")})
+
+# User: <arn> is not authorized to perform: <action> on resource: <arn> because no <type> policy allows ...
+# ... with an explicit deny in a <type> policy  (IAM user guide, "Troubleshoot access denied error messages")
+_MESSAGE = re.compile(
+    r"not authorized to perform:? ([a-z0-9-]{1,64}:[A-Za-z0-9*]{1,128})(?: on resource:? ([^\s\"]+))?"
+)
+_LAYER = re.compile(r"(?:no|explicit deny in an?) ([a-z-]+(?: control)?)(?: policy| policies)")
+
+
+class Outcome(NamedTuple):
+    """The outcome, and for a denial what its message names: layer, IAM action, resource ARN."""
+
+    name: str
+    layer: str = ""
+    action: str = ""
+    resource: str = ""
+
+
+ALLOWED = Outcome("allowed")
+FAILED = Outcome("failed")
+SIGNED = Outcome("signed")
+ABANDONED = Outcome("abandoned")
+
+
+def missing(service: str, operation: str, status: int, code: str) -> bool:
+    """Return whether S3 said that an object is missing: it says so only to who may list the bucket."""
+    return status == 404 and (service, operation) in _OBJECT_READS and code != "NoSuchBucket"
+
+
+def classify(service: str, operation: str, status: int, code: str, message: str) -> Outcome:
+    """Return the outcome of an answered call. `code` and `message` are empty where it succeeded."""
+    if (status < 400 and not code) or code == "DryRunOperation":  # EC2: "would have succeeded"
+        return ALLOWED
+    if missing(service, operation, status, code):
+        return ALLOWED
+    if code in _DENIED:
+        return _denial((service, operation) in _OBJECT_READS, message)
+    if code in _AUTH_FAILED:
+        return Outcome("auth-failed")
+    if status >= 500 or status == 429 or code in _FAILED:
+        return FAILED
+    return Outcome("answered")
+
+
+def _denial(object_read: bool, message: str) -> Outcome:
+    named = _MESSAGE.search(message)
+    if named is None:
+        # without s3:ListBucket, S3 answers 403 for an object that does not exist
+        return Outcome("denied-or-missing" if object_read else "denied")
+    layer = _LAYER.search(message)
+    return Outcome("denied", layer[1] if layer else "", named[1], _arn(named[2]))
+
+
+def _arn(text: str | None) -> str:
+    return text.rstrip(".,") if text and text.startswith("arn:") else ""

@@ -1,0 +1,326 @@
+"""botocore event -> `Call`: opened with the parameters, signed by a key, closed with an outcome.
+
+The state of a call lives in botocore's own request context and nowhere else; where no end event
+comes, its finalizer counts the call as abandoned. Knows events and their keyword arguments, and
+nothing of OpenTelemetry: a finished call is handed to `finished`, a callable given from outside.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from credwatch import callsite, signature
+from credwatch.callsite import CallSite
+from credwatch.ledger import Ledger
+from credwatch.operations import Resolution, resolve
+from credwatch.outcome import ABANDONED, FAILED, SIGNED, Outcome, classify, missing
+from credwatch.provenance import Key, Origin, Registry
+from credwatch.semconv import DETAILS, Usage
+from credwatch.signature import Signature
+
+CONTEXT = "credwatch"
+"""Our key in botocore's request context."""
+
+ACCOUNT = "{account}"
+"""Stands in an ARN for the caller's account until it is known (or `*`)."""
+
+# operation -> source of the credentials in its answer, by service
+ISSUERS: Mapping[tuple[str, str], str] = {
+    ("sts", "AssumeRole"): "assumed-role",
+    ("sts", "AssumeRoleWithSAML"): "assumed-role",
+    ("sts", "AssumeRoleWithWebIdentity"): "web-identity",
+    ("sts", "AssumeRoot"): "assumed-role",
+    ("sts", "GetSessionToken"): "federation",
+    ("sts", "GetFederationToken"): "federation",
+    ("sso", "GetRoleCredentials"): "sso",
+    ("s3", "CreateSession"): "s3-express-session",
+    ("cognito-identity", "GetCredentialsForIdentity"): "federation",
+}
+_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"))
+
+
+class Holder(NamedTuple):
+    """The credentials that a client holds: botocore's word for them, and their key id as far as known."""
+
+    method: str = ""
+    key_id: str = ""
+
+
+class UsageKey(NamedTuple):
+    """What the ledger counts by. The origin stands for the identity, which may be confirmed later."""
+
+    origin: Origin
+    service: str
+    operation: str
+    resolution: Resolution
+    region: str
+    outcome: Outcome
+    site: CallSite
+
+    @property
+    def group(self) -> tuple[str, str]:
+        return (self.service, self.operation)
+
+    def coarser(self) -> UsageKey | None:
+        """One step up the ladder: without resources and without call site; then there is none."""
+        if self.resolution.detail == "service":
+            return None
+        actions = tuple((action, ()) for action, _ in self.resolution.authorizations)
+        coarse = self.resolution._replace(authorizations=actions, facets=(), detail="service")
+        return self._replace(resolution=coarse, site=callsite.NOWHERE)
+
+    def usage(self) -> Usage:
+        """Return the record that is sent, with the identity as far as it is known now."""
+        identity, resolution = self.origin.identity, self.resolution
+        account = identity.account_id or "*"
+        return Usage(
+            source=identity.source,
+            provider=identity.provider,
+            credential_type=identity.credential_type,
+            laundered=identity.laundered,
+            chain=identity.chain,
+            principal_arn=identity.principal_arn,
+            principal_name=identity.principal_name,
+            account_id=identity.account_id,
+            instance_profile_arn=identity.instance_profile_arn,
+            service=self.service,
+            operation=self.operation,
+            facets=resolution.facets,
+            authorizations=tuple(
+                (action, tuple(arn.replace(ACCOUNT, account) for arn in arns))
+                for action, arns in resolution.authorizations
+            ),
+            mapping=resolution.mapping,
+            mapping_version=resolution.version,
+            detail=resolution.detail,
+            region=self.region,
+            outcome=self.outcome.name,
+            denied_layer=self.outcome.layer,
+            code_function=self.site.function,
+            code_file=self.site.file,
+            code_line=self.site.line,
+        )
+
+
+class Call:
+    """One call of the application, while it is under way. Times are nanoseconds since the epoch."""
+
+    __slots__ = (
+        "abandoned",
+        "attempts",
+        "code",
+        "end_ns",
+        "host",
+        "key",
+        "operation",
+        "params",
+        "parent",
+        "region",
+        "request_id",
+        "service",
+        "service_id",
+        "signature",
+        "site",
+        "start_ns",
+        "status",
+        "usage",
+    )
+
+    def __init__(self, abandoned: deque[Call], start_ns: int) -> None:
+        self.abandoned: deque[Call] | None = abandoned
+        self.start_ns = start_ns
+        self.end_ns = 0
+        self.service = self.service_id = self.operation = self.region = ""
+        self.params: Mapping[str, object] | None = None
+        self.site = callsite.NOWHERE
+        self.parent: object = None
+        self.signature = signature.UNSIGNED
+        self.key: Key | None = None
+        self.attempts = 0
+        self.status = 0
+        self.code = self.request_id = self.host = ""
+        self.usage: UsageKey | None = None
+
+    def __del__(self) -> None:
+        # may run anywhere, even inside our own lock: an append, nothing else
+        abandoned = self.abandoned
+        if abandoned is not None and self.attempts:
+            self.abandoned = None
+            abandoned.append(self)
+
+
+class Recorder:
+    """Follows calls through botocore's events. All collaborators are given; `clock` gives nanoseconds.
+
+    `finished` receives each closed call; `capture` returns what is to be kept of the caller's
+    context (the parent of a span), as an opaque value.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        ledger: Ledger[UsageKey],
+        clock: Callable[[], int],
+        finished: Callable[[Call], None],
+        capture: Callable[[], object],
+        *,
+        detail: str = "container",
+        call_site: bool = True,
+    ) -> None:
+        self.registry = registry
+        self._ledger = ledger
+        self._clock = clock
+        self._finished = finished
+        self._capture = capture
+        self._detail = detail if detail in DETAILS else "container"
+        self._call_site = call_site
+        self._anonymous: dict[str, Origin] = {}
+        self._abandoned: deque[Call] = deque(maxlen=10_000)
+
+    # --- the events of a call
+
+    def opened(self, params: Mapping[str, object], model: Any, context: dict[str, Any], **_: object) -> None:
+        """`before-parameter-build`: the last moment at which parameters are what the caller gave."""
+        call = self._open(context)
+        call.service, call.service_id = model.service_model.service_name, str(model.service_model.service_id)
+        call.operation = model.name
+        # botocore's handlers change parameters in place later on
+        call.params = dict(params) if isinstance(params, Mapping) else None
+
+    def _open(self, context: dict[str, Any]) -> Call:
+        call = Call(self._abandoned, self._clock())
+        call.region = context.get("client_region") or ""
+        call.parent = self._capture()
+        if self._call_site:
+            call.site = callsite.find()
+        context[CONTEXT] = call
+        if self._abandoned:
+            self.reap()
+        return call
+
+    def signed(self, context: dict[str, Any], found: Signature, url: str, holder: Holder, presigned: bool) -> None:
+        """A request was signed (each attempt is): the key in the signature tells who it was."""
+        call: Call | None = context.get(CONTEXT)
+        if call is None:  # the client is older than we are: only this first call lacks its parameters
+            call = self._open(context)
+        call.attempts += 1
+        call.signature = found
+        call.host = url.partition("://")[2].partition("/")[0]
+        call.key = self.registry.sighted(found, holder.method, holder.key_id, _nested)
+        if presigned:
+            self._close(call, SIGNED)
+
+    def answered(self, http_response: Any, parsed: Any, model: Any, context: dict[str, Any], **_: object) -> None:
+        """`after-call`: the service answered, with success or with an error."""
+        call: Call | None = context.get(CONTEXT)
+        if call is None or call.abandoned is None:
+            return
+        if not call.service:
+            call.service, call.service_id = model.service_model.service_name, str(model.service_model.service_id)
+            call.operation = model.name
+        if not call.attempts:
+            call.abandoned = None  # answered by a stub: nothing was signed
+            return
+        call.status = int(getattr(http_response, "status_code", 0) or 0)
+        answer = parsed if isinstance(parsed, Mapping) else {}
+        error = answer.get("Error") or {}
+        call.code = str(error.get("Code", "")) if call.status >= 300 else ""
+        call.request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
+        outcome = classify(call.service, call.operation, call.status, call.code, str(error.get("Message", "")))
+        issuer = ISSUERS.get((call.service, call.operation))
+        if issuer is not None and outcome.name == "allowed":
+            self._issued(issuer, call, answer)
+        self._close(call, outcome)
+
+    def failed(self, exception: BaseException, context: dict[str, Any], **_: object) -> None:
+        """`after-call-error`: no answer came. A request that was never signed is not a use of credentials."""
+        call: Call | None = context.get(CONTEXT)
+        if call is None or call.abandoned is None:
+            return
+        call.code = type(exception).__name__
+        if call.attempts:
+            self._close(call, FAILED)
+        else:
+            call.abandoned = None
+
+    def reap(self) -> None:
+        """Count the calls whose end was never seen."""
+        while self._abandoned:
+            self._close(self._abandoned.popleft(), ABANDONED)
+
+    def forked(self) -> None:
+        """In a child: what was under way in the parent is the parent's."""
+        self._abandoned.clear()
+
+    # --- closing
+
+    def _close(self, call: Call, outcome: Outcome) -> None:
+        call.abandoned = None
+        call.end_ns = self._clock()
+        call.usage = self._usage(call, outcome)
+        call.params = None
+        self._ledger.add(call.usage, call.key, call.end_ns)
+        self._finished(call)
+
+    def _usage(self, call: Call, outcome: Outcome) -> UsageKey:
+        region = call.signature.region or call.region
+        resolution = self._resolve(call, region, missing(call.service, call.operation, call.status, call.code))
+        if outcome.action:
+            named = (outcome.resource,) if outcome.resource and resolution.authorizations else ()
+            resolution = _overridden(resolution, outcome.action, named)
+        origin = call.key.origin if call.key is not None else self._unsigned(call.signature)
+        facts = Outcome(outcome.name, outcome.layer)
+        return UsageKey(origin, call.service, call.operation, resolution, region, facts, call.site)
+
+    def _resolve(self, call: Call, region: str, absent: bool) -> Resolution:
+        detail = self._detail if call.params is not None else "service"
+        return resolve(
+            call.service,
+            call.operation,
+            call.params or {},
+            partition=partition(region),
+            region=region,
+            account=ACCOUNT,
+            detail=detail,
+            missing=absent,
+        )
+
+    def _unsigned(self, found: Signature) -> Origin:
+        origin = self._anonymous.get(found.kind)
+        if origin is None:
+            origin = self._anonymous[found.kind] = self.registry.anonymous()
+        return origin
+
+    def _issued(self, source: str, call: Call, answer: Mapping[str, Any]) -> None:
+        """A service gave out credentials: whoever signs with them is at the end of a chain."""
+        credentials = answer.get("Credentials") or answer.get("roleCredentials") or {}
+        key_id = credentials.get("AccessKeyId") or credentials.get("accessKeyId")
+        if not key_id:
+            return
+        params = call.params or {}
+        user = answer.get("AssumedRoleUser") or answer.get("FederatedUser") or {}
+        # the parameter has the role's path, which the session's ARN has not
+        arn = str(params.get("RoleArn") or user.get("Arn") or "")
+        parent = call.key.origin if call.key is not None else None
+        account = str(params.get("accountId") or "")
+        self.registry.issued(str(key_id), source, arn, account, parent)
+
+
+def _overridden(resolution: Resolution, action: str, named: tuple[str, ...]) -> Resolution:
+    """The message of a denial names what was checked: it beats the map."""
+    arns = named or dict(resolution.authorizations).get(action, ())
+    return resolution._replace(authorizations=((action, arns),))
+
+
+def _nested() -> bool:
+    return callsite.within("botocore.credentials")
+
+
+def partition(region: str) -> str:
+    """Return the partition of a region, by its prefix (AWS general reference, ARN format)."""
+    for prefix, name in _PARTITIONS:
+        if region.startswith(prefix):
+            return name
+    return "aws"

@@ -1,0 +1,151 @@
+"""Every setting, each one environment variable: the table, and reading it from a given mapping.
+
+A value that cannot be read is ignored and named in one sentence; it never stops the application.
+`docs/configuration.md` is generated from the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"", "0", "false", "no", "off"})
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise ValueError("expected 1 or 0")
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() in words:
+            return text.lower()
+        raise ValueError(f"expected one of {', '.join(words)}")
+
+    return read
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(f"expected a number from {low:g} to {high:g}")
+        return value
+
+    return read
+
+
+def _count(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return value
+
+    return read
+
+
+def _url(text: str) -> str:
+    if text.startswith(("http://", "https://")) and len(text) > len("https://"):
+        return text.rstrip("/")
+    raise ValueError("expected a URL that begins with http:// or https://")
+
+
+def _setting(variable: str, default: Any, read: Callable[[str], Any], meaning: str) -> Any:
+    metadata = {"variable": variable, "read": read, "meaning": meaning}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a process asked for. Defaults are those of an environment that says nothing."""
+
+    enabled: bool = _setting("CREDWATCH_ENABLED", False, _flag, "switch credwatch on in this process")
+    disabled: bool = _setting("CREDWATCH_DISABLED", False, _flag, "switch it off; wins over everything")
+    spans: str = _setting(
+        "CREDWATCH_SPANS",
+        "auto",
+        _choice("auto", "own", "enrich", "off"),
+        "`auto`: enrich a span that another instrumentation made for the call, else make one; `own`; `enrich`; `off`",
+    )
+    resources: str = _setting(
+        "CREDWATCH_RESOURCES",
+        "container",
+        _choice("container", "prefix", "full", "none"),
+        "how exact resources leave the process: bucket, table, queue (`container`), first key prefix, whole key, none",
+    )
+    key_id: str = _setting(
+        "CREDWATCH_KEY_ID", "pseudonym", _choice("pseudonym", "plain"), "how access key ids leave the process"
+    )
+    call_site: bool = _setting("CREDWATCH_CALL_SITE", True, _flag, "record the application's line that made the call")
+    endpoint: str = _setting(
+        "CREDWATCH_ENDPOINT", "", _url, "OTLP endpoint of the agent or a Collector; default: the standard OTLP endpoint"
+    )
+    protocol: str = _setting(
+        "CREDWATCH_PROTOCOL",
+        "",
+        _choice("http/protobuf", "grpc"),
+        "`http/protobuf` or `grpc`; default: the standard OTLP protocol, else `http/protobuf`",
+    )
+    headers_file: str = _setting(
+        "CREDWATCH_HEADERS_FILE", "", str, "file of `name: value` lines sent to CREDWATCH_ENDPOINT"
+    )
+    certificate: str = _setting("CREDWATCH_CERTIFICATE", "", str, "CA certificate file for CREDWATCH_ENDPOINT")
+    export_interval: float = _setting(
+        "CREDWATCH_EXPORT_INTERVAL", 60.0, _number(0.05, 86_400), "seconds between exports of the counts"
+    )
+    warnings: bool = _setting("CREDWATCH_WARNINGS", False, _flag, "one log line for each wrong use of credentials")
+    ledger_limit: int = _setting(
+        "CREDWATCH_LEDGER_LIMIT", 2_000, _count(1, 1_000_000), "distinct usages kept exactly for one operation"
+    )
+    # the standard ones that credwatch obeys
+    sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", False, _flag, "OpenTelemetry is off: so is credwatch")
+    otlp_endpoint: str = _setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", _url, "used where CREDWATCH_ENDPOINT is not set")
+    otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+        _choice("http/protobuf", "grpc", "http/json"),
+        "used where CREDWATCH_PROTOCOL is not set",
+    )
+    semconv_opt_in: str = _setting(
+        "OTEL_SEMCONV_STABILITY_OPT_IN", "", str, "with `rpc` or `rpc/dup`: the new names of RPC attributes"
+    )
+
+    @property
+    def off(self) -> bool:
+        return self.disabled or self.sdk_disabled
+
+    @property
+    def target(self) -> tuple[str, str, bool]:
+        """Where telemetry goes: (endpoint, protocol, whether the endpoint is credwatch's own)."""
+        own = bool(self.endpoint)
+        protocol = self.protocol or self.otlp_protocol
+        return self.endpoint or self.otlp_endpoint, "grpc" if protocol == "grpc" else "http/protobuf", own
+
+
+def read(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Return the settings of an environment and a sentence for each value that was ignored."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for row in fields(Settings):
+        variable = row.metadata["variable"]
+        text = environ.get(variable, "").strip()
+        if not text:
+            continue
+        try:
+            values[row.name] = row.metadata["read"](text)
+        except ValueError as error:
+            problems.append(f"{variable} is ignored: {_why(error)}; using {row.default!r}")
+    return Settings(**values), problems
+
+
+def _why(error: ValueError) -> str:
+    # int() and float() repeat the value, which may be a secret pasted into the wrong variable
+    text = str(error)
+    return text if text.startswith("expected") else "expected a number"

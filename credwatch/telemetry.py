@@ -1,0 +1,176 @@
+"""`Call` -> span, and counts -> OTLP points. Knows OpenTelemetry and nothing of botocore.
+
+Spans go through the application's TracerProvider, looked up at each call and never set by us, with
+explicit times and the parent captured at the start. No context is ever attached. Points are built
+by hand, because a MeterProvider caps, drops and renames what must stay exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
+
+from credwatch import semconv
+from credwatch.recorder import Call
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.metrics.export import MetricsData
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.trace import Tracer, TracerProvider
+    from opentelemetry.util.types import AttributeValue
+
+_AWS_SCOPES = frozenset(
+    {
+        "opentelemetry.instrumentation.botocore",
+        "opentelemetry.instrumentation.aiobotocore",
+    }
+)
+# set around an exporter's own calls; the API's keys are private names, the plain one is contrib's
+_SUPPRESS = (
+    getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
+    "suppress_instrumentation",
+)
+_CACHE_LIMIT = 2_048
+
+
+def capture() -> Context:
+    """Return the caller's context: the parent of a span that is made when the call has ended."""
+    return otel_context.get_current()
+
+
+class Spans:
+    """Makes or enriches the span of a finished call.
+
+    `mode` is `auto`, `own`, `enrich` or `off`; `rpc` is the value of OTEL_SEMCONV_STABILITY_OPT_IN
+    as far as it concerns RPC: "" (old names), "rpc" (new) or "rpc/dup" (both).
+    """
+
+    def __init__(self, mode: str, rpc: str, version: str, *, plain_key_ids: bool = False) -> None:
+        self._mode = mode
+        self._rpc = rpc
+        self._version = version
+        self._plain = plain_key_ids
+        self._provider: TracerProvider | None = None
+        self._tracer: Tracer | None = None
+        self._attributes: dict[object, dict[str, Any]] = {}
+
+    def wanted(self, call: Call) -> bool:
+        """Return whether the call is to have a span at all."""
+        if self._mode == "off":
+            return False
+        parent = call.parent
+        return not (isinstance(parent, dict) and any(parent.get(key) for key in _SUPPRESS))
+
+    def emit(self, call: Call, provider: TracerProvider) -> None:
+        """Enrich the span that another instrumentation made for this call, or make one."""
+        existing = self._existing(call) if self._mode != "own" else None
+        if existing is not None:
+            existing.set_attributes(self._ours(call))
+        elif self._mode != "enrich":
+            self._make(call, provider)
+
+    def _existing(self, call: Call) -> trace.Span | None:
+        span = trace.get_current_span(call.parent)  # type: ignore[arg-type]  # opaque to the recorder
+        scope = getattr(span, "instrumentation_scope", None)
+        if scope is None or scope.name not in _AWS_SCOPES or not span.is_recording():
+            return None
+        # around a call of ours there may be the span of an outer one (a refresh inside a call)
+        name = getattr(span, "name", "")
+        return span if name.endswith(call.operation) else None
+
+    def _make(self, call: Call, provider: TracerProvider) -> None:
+        span = self._tracer_of(provider).start_span(
+            f"{call.service_id or call.service}.{call.operation}",
+            context=call.parent,  # type: ignore[arg-type]  # opaque to the recorder
+            kind=SpanKind.CLIENT,
+            attributes=self._all(call),
+            start_time=call.start_ns,
+        )
+        if call.status >= 400 or call.code:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(call.end_ns)
+
+    def _tracer_of(self, provider: TracerProvider) -> Tracer:
+        if self._tracer is None or self._provider is not provider:
+            self._provider = provider
+            self._tracer = provider.get_tracer(semconv.SCOPE, self._version)
+        return self._tracer
+
+    def _ours(self, call: Call) -> dict[str, Any]:
+        usage = call.usage
+        cached = self._attributes.get(usage)
+        if cached is None and usage is not None:
+            cached = semconv.encode_span(usage.usage())
+            if usage.origin.settled:  # else it may still change
+                if len(self._attributes) > _CACHE_LIMIT:
+                    self._attributes.clear()
+                self._attributes[usage] = cached
+        attributes: dict[str, Any] = {**(cached or {}), semconv.ATTEMPTS: call.attempts}
+        if call.key is not None and call.key.pseudonym:
+            attributes[semconv.PSEUDONYM] = call.key.key_id if self._plain else call.key.pseudonym
+        return attributes
+
+    def _all(self, call: Call) -> Mapping[str, AttributeValue]:
+        """AWS SDK conventions (OpenTelemetry semantic conventions, "AWS SDK spans") and ours."""
+        attributes = self._ours(call)
+        if self._rpc != "rpc":
+            attributes["rpc.system"] = "aws-api"
+            attributes["rpc.service"] = call.service_id
+            attributes["rpc.method"] = call.operation
+        if self._rpc:
+            attributes["rpc.system.name"] = "aws-api"
+            attributes["rpc.method"] = f"{call.service_id}/{call.operation}"
+        if call.status:
+            attributes["http.response.status_code"] = call.status
+        if call.request_id:
+            attributes["aws.request_id"] = call.request_id
+        if call.code:
+            attributes["error.type"] = call.code
+        if call.host:
+            name, _, port = call.host.partition(":")
+            attributes["server.address"] = name
+            if port.isdigit():
+                attributes["server.port"] = int(port)
+        return attributes
+
+
+class Point(NamedTuple):
+    """One cumulative point: metric name, attributes (scalars), times in nanoseconds, value."""
+
+    metric: str
+    attributes: Mapping[str, semconv.Scalar]
+    start_ns: int
+    time_ns: int
+    value: int
+
+
+def metrics_data(points: Iterable[Point], resource: Resource, version: str) -> MetricsData:
+    """Return points as the OpenTelemetry SDK's own record, ready for one of its OTLP exporters."""
+    from opentelemetry.sdk.metrics import export as sdk  # noqa: PLC0415 - only where something is exported
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415
+
+    by_metric: dict[str, list[Any]] = {}
+    for point in points:
+        by_metric.setdefault(point.metric, []).append(
+            sdk.NumberDataPoint(
+                attributes=dict(point.attributes),
+                start_time_unix_nano=point.start_ns,
+                time_unix_nano=point.time_ns,
+                value=point.value,
+            )
+        )
+    metrics = []
+    for name, data_points in by_metric.items():
+        unit, meaning = semconv.METRICS[name]
+        total = sdk.Sum(
+            data_points=data_points, aggregation_temporality=sdk.AggregationTemporality.CUMULATIVE, is_monotonic=True
+        )
+        metrics.append(sdk.Metric(name=name, description=meaning, unit=unit, data=total))
+    scope = sdk.ScopeMetrics(scope=InstrumentationScope(semconv.SCOPE, version), metrics=metrics, schema_url="")
+    of_resource = sdk.ResourceMetrics(resource=resource, scope_metrics=[scope], schema_url="")
+    return sdk.MetricsData(resource_metrics=[of_resource])

@@ -1,0 +1,252 @@
+"""The one thread of the recorder: confirms sources, makes the spans that waited, sends the counts.
+
+Started by the first call of a process, never before; a forked child starts its own. It is a daemon,
+and the application waits for it at its exit for at most `EXIT_SECONDS`. Its edges (time, metadata
+endpoints, exporters) are given.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from opentelemetry import trace
+from opentelemetry.trace import TracerProvider
+
+from credwatch import semconv
+from credwatch.guard import Guard
+from credwatch.ledger import Ledger
+from credwatch.provenance import Answer, Question, Registry
+from credwatch.recorder import Call, Recorder, UsageKey
+from credwatch.reporting import Report
+from credwatch.telemetry import Point, Spans
+from credwatch.workload import Fetch, describe, ec2, ecs, imds_base
+
+logger = logging.getLogger("credwatch")
+
+EXIT_SECONDS = 1.0
+RESEND_SECONDS = 3_600.0
+_TICK = 5.0
+_WAITING_SPANS = 2_048
+
+
+class Export(Protocol):
+    """Where telemetry goes. Each method returns whether the receiver has it; none may raise."""
+
+    def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool: ...
+
+    def provider(self, resource: Mapping[str, str]) -> TracerProvider:
+        """Return the provider of spans for a process that has none of its own."""
+
+    def flush(self) -> bool:
+        """Send the spans that the private provider holds."""
+
+    def forked(self) -> None:
+        """In a child: share no connection with the parent."""
+
+
+class Edges(NamedTuple):
+    """What the worker needs of the world: nanosecond clock, metadata endpoints, environment, exporters.
+
+    `identity` names the process itself. `export` is None where no endpoint is configured: then
+    nothing is sent. `provider` takes spans instead of the application's global one.
+    """
+
+    clock: Callable[[], int]
+    fetch: Fetch
+    environ: Mapping[str, str]
+    identity: Callable[[], Mapping[str, str]]
+    export: Export | None = None
+    provider: TracerProvider | None = None
+
+
+class Worker:
+    """Owns the life of the recorder's thread and what one process has sent."""
+
+    def __init__(
+        self,
+        edges: Edges,
+        recorder: Recorder,
+        ledger: Ledger[UsageKey],
+        spans: Spans,
+        guard: Guard,
+        interval: float,
+        *,
+        plain_key_ids: bool = False,
+    ) -> None:
+        self._edges = edges
+        self._recorder = recorder
+        self._registry: Registry = recorder.registry
+        self._ledger = ledger
+        self._spans = spans
+        self._guard = guard
+        self._interval = interval
+        self._plain = plain_key_ids
+        self._begin_process()
+
+    def forked(self) -> None:
+        """Begin anew: in a forked child, whose parent keeps its own counts and connections."""
+        if self._edges.export is not None:
+            self._edges.export.forked()
+        self._begin_process()
+
+    def _begin_process(self) -> None:
+        self.process_id = str(uuid.uuid4())
+        self._epoch_ns = self._edges.clock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._start = threading.Lock()
+        self._closing = False
+        self._private: TracerProvider | None = None
+        self._waiting: deque[Call] = deque(maxlen=_WAITING_SPANS)
+        self._spans_dropped = 0
+        self._resource: dict[str, str] | None = None
+        self._warned = False
+        self._resent = self._sent = time.monotonic()
+
+    # --- the application's side: never waits
+
+    def finished(self, call: Call) -> None:
+        """Take a closed call: make its span now where that is possible, else leave it to the thread."""
+        if self._thread is None:
+            self._begin()
+        origin = call.usage.origin if call.usage is not None else None
+        if origin is not None and not origin.settled:
+            self._wake.set()
+        elif origin is not None:
+            provider = self._application_provider()
+            if provider is not None:
+                if self._spans.wanted(call):
+                    self._spans.emit(call, provider)
+                return
+        self._wait(call)
+
+    def _wait(self, call: Call) -> None:
+        if self._edges.export is None and self._application_provider() is None:
+            return
+        if not self._spans.wanted(call):
+            return
+        if len(self._waiting) == _WAITING_SPANS:
+            self._spans_dropped += 1
+        self._waiting.append(call)
+
+    def _application_provider(self) -> TracerProvider | None:
+        provider = self._edges.provider or trace.get_tracer_provider()
+        return None if isinstance(provider, trace.ProxyTracerProvider) else provider
+
+    def _begin(self) -> None:
+        if not self._start.acquire(blocking=False):
+            return  # another thread is starting it
+        if self._thread is None and not self._closing:
+            thread = threading.Thread(target=self._run, name="credwatch", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is shutting down
+                self._closing = True
+            self._thread = thread
+        self._start.release()
+
+    def close(self, seconds: float = EXIT_SECONDS) -> None:
+        """Send what is left and say that the counts are final; waits `seconds` at most."""
+        thread = self._thread
+        self._closing = True
+        self._wake.set()
+        if thread is not None and thread.is_alive():
+            thread.join(seconds)
+
+    # --- the thread's side
+
+    def _run(self) -> None:
+        turn = self._guard.wrap(self.turn)
+        pause = 0.0  # where we run is asked at once: spans wait for it
+        while True:
+            self._wake.wait(pause)
+            pause = min(self._interval, _TICK)
+            self._wake.clear()
+            closing = self._closing
+            turn(closing)
+            if closing or self._guard.tripped:
+                return
+
+    def turn(self, closing: bool) -> None:
+        """Do all that is due. Public for tests: the thread does nothing else."""
+        self._recorder.reap()
+        if self._resource is None:
+            self._resource = {**self._edges.identity(), **describe(self._edges.environ, self._edges.fetch)}
+        for question in self._registry.questions():
+            self._registry.answer(question, self._ask(question))
+        if closing:
+            self._registry.settle()
+        self._emit()
+        if closing or time.monotonic() - self._sent >= self._interval:
+            self._send(closing)
+
+    def _ask(self, question: Question) -> Answer:
+        resource = self._resource if self._resource is not None else {}
+        if question.kind == "imds":
+            found = ec2(question.url or imds_base(self._edges.environ), self._edges.fetch)
+            if found is None:
+                return Answer(False)
+            profile = found.pop("credwatch.instance_profile.arn")
+            resource.update({name: value for name, value in found.items() if value and name not in resource})
+            return Answer(True, profile.split(":")[4], profile)
+        metadata = self._edges.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
+        return Answer("aws.ecs.task.arn" in resource or ecs(metadata, self._edges.fetch) is not None)
+
+    def _emit(self) -> None:
+        private = False
+        while self._waiting:
+            call = self._waiting.popleft()
+            provider = self._application_provider()
+            if provider is None:
+                provider = self._private_provider()
+                private = True
+            if provider is not None:
+                self._spans.emit(call, provider)
+        if private and self._edges.export is not None:
+            self._edges.export.flush()
+
+    def _private_provider(self) -> TracerProvider | None:
+        if self._private is None and self._edges.export is not None:
+            self._private = self._edges.export.provider(self._resource or {})
+        return self._private
+
+    def _send(self, closing: bool) -> None:
+        self._sent = now = time.monotonic()
+        export, resource = self._edges.export, self._resource or {}
+        if export is None:
+            self._ledger.drain()
+            return
+        everything = now - self._resent >= RESEND_SECONDS
+        report = Report(self.process_id, self._epoch_ns, self._edges.clock(), plain_key_ids=self._plain)
+        for request in report.requests(self._ledger.snapshot(), self._registry.sightings(), everything):
+            if not export.points(request.points, resource):
+                self._warn()
+                return
+            self._ledger.acknowledge(request.usages)
+            for key, calls in request.keys:
+                key.sent = calls
+        if everything:
+            self._resent = now
+        export.points(report.health(self._health(closing)), resource)
+
+    def _health(self, closing: bool) -> dict[str, int]:
+        values = {
+            semconv.RECORDER_UP: self._ledger.total,
+            semconv.RECORDER_ERRORS: self._guard.errors,
+            semconv.RECORDER_COARSENED: self._ledger.coarsened,
+            semconv.SPANS_DROPPED: self._spans_dropped,
+        }
+        if closing:
+            values[semconv.RECORDER_CLOSED] = self._ledger.total
+        return values
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning("credwatch: nothing takes the telemetry at the configured endpoint; counts are kept")

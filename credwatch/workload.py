@@ -1,0 +1,126 @@
+"""Where this process runs, as OpenTelemetry resource attributes.
+
+Reads the documents of the metadata endpoints and names what they say; asks nothing itself: `fetch`
+and the environment are arguments. Names: OpenTelemetry resource conventions (`cloud.*`, `host.*`,
+`aws.ecs.*`, `container.*`, `k8s.*`, `faas.*`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Fetch = Callable[[str, str, Mapping[str, str]], "bytes | None"]
+"""(method, url, headers) -> body of a 200 answer, or None. Must not raise and must be quick."""
+
+IMDS = "http://169.254.169.254"
+CREDENTIALS_URI = "credwatch.ecs.credentials_uri"
+
+_LAUNCH_TYPES = frozenset({"ec2", "fargate", "external"})
+
+
+def imds_base(environ: Mapping[str, str]) -> str:
+    """Return the instance metadata endpoint that an SDK in this environment would use."""
+    return (environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or IMDS).rstrip("/")
+
+
+def describe(environ: Mapping[str, str], fetch: Fetch) -> dict[str, str]:
+    """Return the resource attributes of this process; what cannot be read is left out."""
+    metadata = environ.get("ECS_CONTAINER_METADATA_URI_V4")
+    if metadata:
+        attributes = ecs(metadata, fetch) or {"cloud.provider": "aws", "cloud.platform": "aws_ecs"}
+        named = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+        present = any(environ.get(name) for name in named)
+        return {**attributes, CREDENTIALS_URI: "present" if present else "absent"}
+    if "AWS_LAMBDA_FUNCTION_NAME" in environ:
+        return _function(environ)
+    if "KUBERNETES_SERVICE_HOST" in environ:
+        return _pod(environ)
+    return {}
+
+
+def ecs(metadata: str, fetch: Fetch) -> dict[str, str] | None:
+    """Return what the task metadata endpoint (version 4) says, or None where it names no task.
+
+    Shape: Amazon ECS developer guide, "Task metadata endpoint version 4".
+    """
+    task = _document(fetch("GET", f"{metadata}/task", {}))
+    arn = str(task.get("TaskARN", ""))
+    if not arn.startswith("arn:"):
+        return None
+    container = _document(fetch("GET", metadata, {}))
+    launch = str(task.get("LaunchType", "")).lower()
+    _, _, _, region, account, _ = arn.split(":", 5)
+    found = {
+        "cloud.provider": "aws",
+        "cloud.platform": "aws_ecs",
+        "cloud.account.id": account,
+        "cloud.region": region,
+        "aws.ecs.task.arn": arn,
+        "aws.ecs.task.family": str(task.get("Family", "")),
+        "aws.ecs.task.revision": str(task.get("Revision", "")),
+        "aws.ecs.cluster.arn": _cluster(str(task.get("Cluster", "")), arn),
+        "aws.ecs.launchtype": launch if launch in _LAUNCH_TYPES else "",
+        "aws.ecs.container.arn": str(container.get("ContainerARN", "")),
+        "container.id": str(container.get("DockerId", "")),
+        "container.name": str(container.get("Name", "")),
+        "container.image.name": str(container.get("Image", "")),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _cluster(name: str, task_arn: str) -> str:
+    # the endpoint gives a short name or an ARN, depending on the agent's version
+    return name if not name or name.startswith("arn:") else f"{task_arn.split(':task/', maxsplit=1)[0]}:cluster/{name}"
+
+
+def ec2(base: str, fetch: Fetch) -> dict[str, str] | None:
+    """Return what EC2's instance metadata service says of the instance, or None where it is no such service.
+
+    An endpoint that gives credentials but no instance identity or no `iam/info` is something else:
+    kiam, kube2iam, aws-vault and Roles Anywhere answer there too.
+    """
+    token = fetch("PUT", f"{base}/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+    headers = {"X-aws-ec2-metadata-token": token.decode("ascii", "replace")} if token else {}
+    identity = _document(fetch("GET", f"{base}/latest/dynamic/instance-identity/document", headers))
+    profile = _document(fetch("GET", f"{base}/latest/meta-data/iam/info", headers))
+    if not identity.get("instanceId") or not profile.get("InstanceProfileArn"):
+        return None
+    return {
+        "host.id": str(identity["instanceId"]),
+        "host.type": str(identity.get("instanceType", "")),
+        "cloud.account.id": str(identity.get("accountId", "")),
+        "cloud.region": str(identity.get("region", "")),
+        "credwatch.instance_profile.arn": str(profile["InstanceProfileArn"]),
+    }
+
+
+def _function(environ: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "cloud.provider": "aws",
+        "cloud.platform": "aws_lambda",
+        "cloud.region": environ.get("AWS_REGION", ""),
+        "faas.name": environ["AWS_LAMBDA_FUNCTION_NAME"],
+        "faas.version": environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+    }
+
+
+def _pod(environ: Mapping[str, str]) -> dict[str, str]:
+    pod = environ.get("HOSTNAME", "")
+    return {"k8s.pod.name": pod} if pod else {}
+
+
+def entry_point(argv: list[str], main_module: str) -> str:
+    """Return what a process runs, without its arguments: `-m package.module` or the script's name."""
+    if main_module:
+        return f"-m {main_module}"
+    return argv[0].rpartition("/")[2] if argv and argv[0] else ""
+
+
+def _document(body: bytes | None) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
