@@ -11,13 +11,13 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-from credwatch_agent import snapshot as s
-from credwatch_agent.snapshot import iam, live, model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 from credwatch.signature import pseudonym
+from credwatch_agent import snapshot as s
+from credwatch_agent.snapshot import iam, live, model
 
 ACCOUNT = "123456789012"
 TRUST = {
