@@ -55,11 +55,12 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "compare": {"records", "snapshot", "iam", "evidence"},
     "findings": {"records", "snapshot", "iam", "evidence", "compare"},
     "recommend": {"records", "snapshot", "iam", "evidence", "compare"},
-    "exports": {"records", "snapshot", "iam", "evidence", "compare", "findings", "recommend"},
-    "web": {"records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
+    "report": {"records", "snapshot", "iam", "evidence", "compare", "findings"},
+    "exports": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend"},
+    "web": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
     "cli": {
         "records", "otlp", "store", "receiver", "snapshot", "iam", "evidence", "compare", "findings",
-        "recommend", "exports", "web",
+        "recommend", "exports", "web", "report",
     },
 }  # fmt: skip
 
