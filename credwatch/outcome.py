@@ -96,7 +96,8 @@ def classify(service: str, operation: str, status: int, code: str, message: str)
     """Return the outcome of an answered call. `code` and `message` are empty where it succeeded."""
     if (status < 400 and not code) or code == "DryRunOperation":  # EC2: "would have succeeded"
         return ALLOWED
-    if missing(service, operation, status, code):
+    if status == 304 or missing(service, operation, status, code):
+        # 304 is given only where the request without its condition would succeed (RFC 9110, 13.2.1)
         return ALLOWED
     if code in _DENIED:
         return _denial((service, operation) in _OBJECT_READS, message)
