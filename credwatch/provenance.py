@@ -189,13 +189,13 @@ class Registry:
     def sighted(
         self, signature: Signature, method: str, current_key: str, nested: Callable[[], bool] = bool
     ) -> Key | None:
-        """Return the sighting of the key that signed; None for an unsigned request.
+        """Return the sighting of the key that signed; None where no key can be read.
 
         `method` is botocore's word for the client's credentials and `current_key` their key id as
         far as known: where another key signed, the word is not about it. `nested` tells whether
         botocore's own code made the call (its STS client holds keys as `explicit`).
         """
-        if signature.kind == "unsigned":
+        if signature.kind in ("unsigned", "unreadable"):
             return None
         inner = method == "explicit" and nested()
         seen = self._keys.get((signature.key_id, method, inner))
