@@ -116,7 +116,9 @@ def _hook_life() -> None:
         return
     _hooked = True
     atexit.register(_close)
-    if _in_multiprocessing_child():  # of a fork server: it began before us and leaves by `os._exit`
+    # a child of a fork server begins before us and leaves by `os._exit`: its bootstrap is to come, or was
+    _before_fork()
+    if _in_multiprocessing_child():
         _finalize_in_multiprocessing()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

@@ -92,6 +92,7 @@ def test_what_was_confirmed_is_remembered_and_never_falls() -> None:
     key = Key("op", ())
     for _ in range(3):
         ledger.add(key, None, 1)
+    ledger.drain()
     ledger.acknowledge([(key, 3)])
     ledger.acknowledge([(key, 2), (Key("other", ()), 9)])
     assert ledger.snapshot() == [(key, 3, 3)]
