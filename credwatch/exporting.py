@@ -233,6 +233,9 @@ class OtlpExport:
 
         delivered = True
         while self._collected is not None and (spans := self._collected.take(SPANS_PER_REQUEST)):
+            if self._spans is None:
+                delivered = False
+                continue
             with _suppressed():
                 delivered = self._spans.export(spans) is SpanExportResult.SUCCESS and delivered
         return delivered
