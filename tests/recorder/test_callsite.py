@@ -23,7 +23,9 @@ def module(name: str, code: str, **names: object) -> Any:
 PASS = "def through(f):\n    return f()\n"
 
 
-@pytest.mark.parametrize("package", ["botocore.client", "boto3.resources.action", "wrapt", "opentelemetry.x", "s3transfer"])
+@pytest.mark.parametrize(
+    "package", ["botocore.client", "boto3.resources.action", "wrapt", "opentelemetry.x", "s3transfer"]
+)
 def test_frames_of_the_sdk_are_passed_over(package: str) -> None:
     library = module(package, PASS)
     assert library.through(callsite.find).function.endswith("test_frames_of_the_sdk_are_passed_over")

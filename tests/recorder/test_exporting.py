@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 
@@ -94,7 +94,7 @@ def test_spans_of_the_private_provider_are_sent_to_the_same_place(server: Server
 def test_grpc_never_gets_a_vendors_key(tmp_path: Path) -> None:
     got: list[dict[str, Any]] = []
 
-    class Service(metrics_service_pb2_grpc.MetricsServiceServicer):  # type: ignore[misc]  # generated, untyped
+    class Service(metrics_service_pb2_grpc.MetricsServiceServicer):
         def Export(self, request: object, context: Any) -> object:
             got.append(dict(context.invocation_metadata()))
             return metrics_service_pb2.ExportMetricsServiceResponse()
@@ -102,7 +102,7 @@ def test_grpc_never_gets_a_vendors_key(tmp_path: Path) -> None:
     headers = tmp_path / "headers"
     headers.write_text("x-token: ours\n")
     made = grpc.server(futures.ThreadPoolExecutor(1))
-    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Service(), made)
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Service(), made)  # type: ignore[no-untyped-call]
     port = made.add_insecure_port("127.0.0.1:0")
     made.start()
     try:

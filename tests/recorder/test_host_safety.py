@@ -48,7 +48,7 @@ def behaviour() -> list[object]:
     refused = swallowed(lambda: client("s3").get_object(Bucket="b"))
     broken = swallowed(client("s3", OSError("down")).list_buckets)
     presigned = client("s3").generate_presigned_url("get_object", {"Bucket": "b", "Key": "k"}).partition("?")[0]
-    return [good, *((type(e), str(e)) for e in (denied, refused, broken)), presigned]
+    return [good, *((type(e).__name__, str(e)) for e in (denied, refused, broken)), presigned]
 
 
 def raising(*_: object, **__: object) -> object:
@@ -130,7 +130,9 @@ def test_detach_restores_exactly() -> None:
     assert [owner.__dict__[name] for owner, name in SEAMS] == before
 
 
-def test_a_wrapper_around_ours_stays_and_works(attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrapper_around_ours_stays_and_works(
+    attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = RequestSigner.__dict__["sign"]
     recording = attach()
     inner = RequestSigner.__dict__["sign"]

@@ -143,7 +143,7 @@ def test_an_add_in_the_middle_of_a_drain_is_counted(by: str) -> None:
                 Dying()
 
     outer = Hashing("outer", ())
-    outer.act = act  # type: ignore[method-assign]
+    outer.act = act
     old = signal.signal(signal.SIGUSR1, handler)
     try:
         ledger.add(outer, None, 1)

@@ -29,12 +29,10 @@ def test_a_successful_call_is_counted_with_its_source(recording: Recording) -> N
 
 def test_a_denial_names_action_resource_and_layer(recording: Recording) -> None:
     message = (
-        "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: s3:GetObjectVersion on resource: "
-        "arn:aws:s3:::bucket/key because no identity-based policy allows the s3:GetObjectVersion action"
+        "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: s3:GetObjectVersion on "
+        "resource: arn:aws:s3:::bucket/key because no identity-based policy allows the s3:GetObjectVersion action"
     )
-    assert isinstance(
-        swallowed(lambda: client("s3", error("AccessDenied", message)).get_object(**GET)), ClientError
-    )
+    assert isinstance(swallowed(lambda: client("s3", error("AccessDenied", message)).get_object(**GET)), ClientError)
     usage = recording.only()
     assert (usage.outcome, usage.denied_layer, usage.actions) == ("denied", "identity-based", ("s3:GetObjectVersion",))
 
@@ -71,9 +69,7 @@ def test_no_connection_is_failed(recording: Recording) -> None:
     assert recording.only().outcome == "failed"
 
 
-def test_what_was_never_signed_is_no_use_of_credentials(
-    recording: Recording, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_never_signed_is_no_use_of_credentials(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.session.Session.get_credentials", lambda self: None)
     assert isinstance(swallowed(client("s3", key=None).list_buckets), NoCredentialsError)
     assert isinstance(swallowed(lambda: client("s3").get_object(Bucket="b")), ParamValidationError)
@@ -158,7 +154,8 @@ def test_clients_older_than_a_second_activation_are_seen(attach: Callable[..., R
 
 
 def test_each_page_is_a_call(recording: Recording) -> None:
-    page = "<ListBucketResult><IsTruncated>{}</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>"
+    token = "<NextContinuationToken>t</NextContinuationToken>"
+    page = f"<ListBucketResult><IsTruncated>{{}}</IsTruncated>{token}</ListBucketResult>"
     made = client("s3", Answer(200, page.format("true").encode()), Answer(200, page.format("false").encode()))
     assert len(list(made.get_paginator("list_objects_v2").paginate(Bucket="bucket"))) == 2
     assert recording.outcomes() == {("ListObjectsV2", "allowed"): 2}

@@ -29,7 +29,8 @@ URL = "https://bucket.s3.amazonaws.com/key"
         ),
         (
             {},
-            URL + "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request",
+            URL
+            + "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request",
             None,
             Signature("query", "AKIDEXAMPLE", "eu-west-1", "s3"),
         ),
@@ -48,9 +49,7 @@ URL = "https://bucket.s3.amazonaws.com/key"
         ({"Authorization": ""}, URL, None, UNSIGNED),
     ],
 )
-def test_the_request_tells_who_signed(
-    headers: dict[str, object], url: str, body: object, expected: Signature
-) -> None:
+def test_the_request_tells_who_signed(headers: dict[str, object], url: str, body: object, expected: Signature) -> None:
     assert from_request(headers, url, body) == expected
 
 

@@ -132,7 +132,7 @@ def test_contribs_span_is_enriched_and_stays_the_only_one(
     method: str,
     params: dict[str, object],
 ) -> None:
-    contrib = BotocoreInstrumentor()
+    contrib = BotocoreInstrumentor()  # type: ignore[no-untyped-call]
     try:
         if first == "contrib":
             contrib.instrument(tracer_provider=provider)
@@ -154,7 +154,7 @@ def test_contribs_span_is_enriched_even_while_the_source_is_not_settled(
 ) -> None:
     recording = attach()
     recording.instrumentation.registry.imds(KEY, "http://127.0.0.1:9", "host")
-    contrib = BotocoreInstrumentor()
+    contrib = BotocoreInstrumentor()  # type: ignore[no-untyped-call]
     contrib.instrument(tracer_provider=provider)
     try:
         client("s3").list_buckets()

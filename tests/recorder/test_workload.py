@@ -72,7 +72,9 @@ def test_an_instance_is_described_with_and_without_a_token() -> None:
 
 
 @pytest.mark.parametrize("missing", ["/document", "/info"])
-@pytest.mark.parametrize("body", [None, b"", b"<html>login</html>", b"[]", b"{", b"[" * 50_000, b"\xff\xfe", {}, "text"])
+@pytest.mark.parametrize(
+    "body", [None, b"", b"<html>login</html>", b"[]", b"{", b"[" * 50_000, b"\xff\xfe", {}, "text"]
+)
 def test_what_is_not_shown_to_be_ec2_is_not(missing: str, body: object) -> None:
     assert ec2(IMDS, serving({"/document": IDENTITY, "/info": PROFILE, missing: body})) is None
 
