@@ -34,8 +34,8 @@ RECORDER_ROOMS: dict[str, set[str]] = {
         "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload",
     },
     "instrumentation": {
-        "semconv", "settings", "guard", "ledger", "probe", "provenance", "recorder", "signature", "telemetry",
-        "exporting", "worker", "workload",
+        "semconv", "settings", "guard", "ledger", "operations", "probe", "provenance", "recorder", "signature",
+        "telemetry", "exporting", "worker", "workload",
     },
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
