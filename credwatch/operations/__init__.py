@@ -1,7 +1,11 @@
 """The operation map: from an SDK call to the IAM actions and resources it is checked for.
 
 `resolve` is the one entrance. It knows the names of services, operations and parameters, and
-nothing of credentials. Contract in `docs/operations.md`.
+nothing of credentials. It reads its own packaged data at the first use of a service and touches
+nothing else. Contract and vocabulary in `docs/operations.md`.
+
+Layers, first answer wins: rows of `data/<service>.json` (`table`), named functions of `rules`
+(`derived`), the rule `prefix:Operation` (`identity`), and the admission that none fits (`unknown`).
 """
 
 from __future__ import annotations
@@ -9,16 +13,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from credwatch.operations import identity, table
+from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
+from credwatch.operations.table import Authorizations
+
+VERSION = "1"
+"""Version of the map, data and rules together; raised with every change of an answer."""
+
 
 class Resolution(NamedTuple):
-    authorizations: tuple[tuple[str, tuple[str, ...]], ...]
-    facets: tuple[tuple[str, str], ...]
+    """What one call is checked for.
+
+    `authorizations` pairs each IAM action with the sorted ARNs it is checked on, sorted by action;
+    an ARN segment that is not known is `*`. `facets` names what of the parameters (and `missing`)
+    decided the actions, so that a newer map can derive them again. `detail` is never finer than
+    what `resources` really tell.
+    """
+
+    authorizations: Authorizations
+    facets: Facets
     mapping: str
     version: str
     detail: str
 
 
-def resolve(
+def resolve(  # one call's facts, each named by the caller
     service: str,
     operation: str,
     params: Mapping[str, object],
@@ -29,4 +48,49 @@ def resolve(
     detail: str = "container",
     missing: bool = False,
 ) -> Resolution:
-    return Resolution(((f"{service}:{operation}", ("*",)),), (), "identity", "0", detail)
+    """Return the IAM actions and resources of one call; never raises, whatever `params` hold.
+
+    `service` is the boto3 client name, `operation` the API operation name, `params` the parameters
+    as the caller gave them (before botocore validates them). `missing` says that the service
+    answered 404 to a read, which S3 does only for callers that may list the bucket.
+    """
+    entry = table.find(service, operation, params)
+    if entry is None:
+        return _without_row(service, operation, detail)
+    given: Mapping[str, object] = params if isinstance(params, dict) else NOTHING
+    facets, plan, mapping = entry.choose(given, missing)
+    if detail == "none" or not plan:
+        return Resolution(tuple([(action, ()) for action, _ in plan]), facets, mapping, VERSION, "none")
+    if detail == "service":
+        given, region, account = EVERYTHING, "", ""
+    place = (partition or "*", region or "*", account or "*", detail)
+    exact = True
+    authorizations = []
+    for action, shapes in plan:
+        if len(shapes) == 1:
+            arns, known = shapes[0](given, place)
+            if len(arns) > 1:
+                arns = tuple(sorted(set(arns)))
+        else:
+            arns, known = _union(shapes, given, place)
+        exact = exact and known
+        authorizations.append((action, arns))
+    return Resolution(tuple(authorizations), facets, mapping, VERSION, detail if exact else "service")
+
+
+def _union(shapes: tuple[Shape, ...], given: Mapping[str, object], place: Place) -> Named:
+    if not shapes:
+        return ("*",), True
+    named = [shape(given, place) for shape in shapes]
+    return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
+
+
+def _without_row(service: str, operation: str, detail: str) -> Resolution:
+    action = identity.action(service, operation)
+    if not action:
+        # what takes no signature is not authorised by IAM: no action, and that is known
+        mapping = "derived" if identity.unsigned(service, operation) else "unknown"
+        return Resolution((), (), mapping, VERSION, "none")
+    if detail == "none":
+        return Resolution(((action, ()),), (), "identity", VERSION, "none")
+    return Resolution(((action, ("*",)),), (), "identity", VERSION, "service")

@@ -1,0 +1,246 @@
+"""What the table's vocabulary cannot say: named functions, each with the reason it is needed.
+
+`SHAPES` build the ARNs of resources whose names are no plain template, `FACETS` test parameters,
+`RULES` derive a whole operation, `VARIANTS` tell which kind of resource turns a service into
+another. All are pure, take whatever the caller passed, and never raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from credwatch.operations import s3
+from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, text
+
+# --- SQS ----------------------------------------------------------------------------------------
+
+
+def sqs_queue(params: Mapping[str, object], place: Place) -> Named:
+    """Queue: account and name are in the URL's path, the region in its host, if the host is AWS's."""
+    url = text(params.get("QueueUrl"))
+    parts = url.rsplit("/", 2)
+    name = parts[-1]
+    if not name:
+        return (f"arn:{place[0]}:sqs:{place[1]}:{place[2]}:*",), False
+    if len(parts) < 3:
+        return (f"arn:{place[0]}:sqs:{place[1]}:{place[2]}:{name}",), True
+    region, account = _host_region(parts[0]) or place[1], parts[1]
+    owned = len(account) == 12 and account.isdigit()
+    return (f"arn:{place[0]}:sqs:{region}:{account if owned else '*'}:{name}",), True
+
+
+def _host_region(origin: str) -> str:
+    """Return the region that a queue URL's host names, "" where it names none."""
+    labels = origin.rpartition("/")[2].partition(":")[0].split(".")
+    for index, label in enumerate(labels):
+        if label in {"sqs", "sqs-fips"} and index + 1 < len(labels):
+            return labels[index + 1] if _is_region(labels[index + 1]) else ""
+        if label == "queue" and index and _is_region(labels[index - 1]):
+            return labels[index - 1]
+    return "us-east-1" if labels[:2] == ["queue", "amazonaws"] else ""
+
+
+def _is_region(label: str) -> bool:
+    return label.count("-") >= 2 and label[-1:].isdigit()
+
+
+# --- other services -----------------------------------------------------------------------------
+
+
+def lambda_function(params: Mapping[str, object], place: Place) -> Named:
+    """Function: a name, a partial or full ARN, each with a version or alias, or that in Qualifier."""
+    name = text(params.get("FunctionName"))
+    base = f"arn:{place[0]}:lambda:{place[1]}:{place[2]}"
+    if name[:4] == "arn:":
+        parts = name.split(":")
+        if len(parts) not in {7, 8} or parts[2] != "lambda" or parts[5] != "function":
+            return (f"arn:{place[0]}:lambda:*:*:function:*",), False
+        base, name = ":".join(parts[:5]), ":".join(parts[6:])
+    elif ":function:" in name:
+        account, _, name = name.partition(":function:")
+        base = f"arn:{place[0]}:lambda:{place[1]}:{account.rpartition(':')[2]}"
+    if not name:
+        return (f"{base}:function:*",), False
+    qualifier = text(params.get("Qualifier"))
+    return (
+        f"{base}:function:{name}:{qualifier}" if qualifier and ":" not in name else f"{base}:function:{name}",
+    ), True
+
+
+def kms_key(params: Mapping[str, object], place: Place, parameter: str = "KeyId") -> Named:
+    """Key: an id or an ARN; an alias does not tell the key that the check is made on."""
+    key = text(params.get(parameter))
+    if key[:4] == "arn:":
+        parts = key.split(":", 5)
+        if len(parts) == 6 and parts[2] == "kms":
+            known = parts[5].startswith("key/")
+            return (":".join((*parts[:5], parts[5] if known else "key/*")),), known
+        return (f"arn:{place[0]}:kms:*:*:key/*",), False
+    if not key or key[:6] == "alias/":
+        return (f"arn:{place[0]}:kms:{place[1]}:{place[2]}:key/*",), False
+    return (f"arn:{place[0]}:kms:{place[1]}:{place[2]}:key/{key}",), True
+
+
+def kms_source_key(params: Mapping[str, object], place: Place) -> Named:
+    """ReEncrypt's source key."""
+    return kms_key(params, place, "SourceKeyId")
+
+
+def kms_destination_key(params: Mapping[str, object], place: Place) -> Named:
+    """ReEncrypt's destination key."""
+    return kms_key(params, place, "DestinationKeyId")
+
+
+def kms_target_key(params: Mapping[str, object], place: Place) -> Named:
+    """The key that an alias is given to."""
+    return kms_key(params, place, "TargetKeyId")
+
+
+def secret(params: Mapping[str, object], place: Place) -> Named:
+    """Secret: an ARN as it is; a name lacks the six random characters that end the ARN."""
+    value = text(params.get("SecretId")) or text(params.get("Name"))
+    return _secret(value, place)
+
+
+def _secret(value: str, place: Place) -> Named:
+    base = f"arn:{place[0]}:secretsmanager:{place[1]}:{place[2]}:secret:"
+    if value[:4] == "arn:":
+        parts = value.split(":", 6)
+        if len(parts) == 7 and parts[2] == "secretsmanager" and parts[5] == "secret":
+            return (value if _suffixed(parts[6]) else f"{value}-??????",), True
+        return (f"arn:{place[0]}:secretsmanager:*:*:secret:*",), False
+    return ((f"{base}{value}-??????",), True) if value else ((f"{base}*",), False)
+
+
+def _suffixed(name: str) -> bool:
+    return len(name) > 7 and name[-7] == "-" and name[-6:].isalnum()
+
+
+def secrets(params: Mapping[str, object], place: Place) -> Named:
+    """The secrets of a batch."""
+    listed = params.get("SecretIdList")
+    if not isinstance(listed, (list, tuple)) or not listed:
+        return _secret("", place)
+    named = [_secret(text(value), place) for value in listed[:1000]]
+    return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
+
+
+def ssm_parameter(params: Mapping[str, object], place: Place) -> Named:
+    """Parameters: the leading slash is not in the ARN, nor is the selector of a version or label."""
+    values = [params[name] for name in ("Name", "Path") if name in params]
+    listed = params.get("Names")
+    values += listed[:1000] if isinstance(listed, (list, tuple)) else []
+    named = [_parameter(text(value), place) for value in values] or [_parameter("", place)]
+    return tuple(sorted({arn for arn, _ in named})), all(known for _, known in named)
+
+
+def _parameter(value: str, place: Place) -> tuple[str, bool]:
+    if value[:4] == "arn:":
+        parts = value.split(":")
+        if len(parts) >= 6 and parts[2] == "ssm" and parts[5].startswith("parameter/"):
+            return ":".join(parts[:6]), True
+        return f"arn:{place[0]}:ssm:*:*:parameter/*", False
+    name = value.partition(":")[0].removeprefix("/")
+    return f"arn:{place[0]}:ssm:{place[1]}:{place[2]}:parameter/{name or '*'}", bool(name)
+
+
+def sts_root(params: Mapping[str, object], place: Place) -> Named:
+    """AssumeRoot's target: the account itself, or an ARN in it."""
+    target = text(params.get("TargetPrincipal"))
+    account = target.split(":", 5)[4] if target[:4] == "arn:" and target.count(":") >= 5 else target
+    known = len(account) == 12 and account.isdigit()
+    return (f"arn:{place[0]}:iam::{account if known else '*'}:root",), known
+
+
+def ecs_task_definition(params: Mapping[str, object], place: Place) -> Named:
+    """Task definitions: an ARN, `family:revision`, or a family, which means its latest revision."""
+    listed = params.get("taskDefinitions")
+    values = [params.get("taskDefinition"), *(listed[:1000] if isinstance(listed, (list, tuple)) else ())]
+    base = f"arn:{place[0]}:ecs:{place[1]}:{place[2]}:task-definition/"
+    arns = set()
+    for name in filter(None, map(text, values)):
+        if name[:4] == "arn:":
+            parts = name.split(":", 5)
+            given = len(parts) == 6 and parts[2] == "ecs" and parts[5].startswith("task-definition/")
+            arns.add(name if given else f"arn:{place[0]}:ecs:*:*:task-definition/*:*")
+        else:
+            arns.add(base + (name if ":" in name else f"{name}:*"))
+    return (tuple(sorted(arns)), True) if arns else ((f"{base}*:*",), False)
+
+
+# --- PartiQL ------------------------------------------------------------------------------------
+
+_VERBS = {"select": "Select", "insert": "Insert", "update": "Update", "delete": "Delete"}
+_LONGEST_STATEMENT = 8192  # DynamoDB's limit
+_BEFORE_TABLE = {"select": "from", "insert": "into", "update": "update", "delete": "from"}
+
+
+def partiql(params: Mapping[str, object]) -> Derivation:
+    """PartiQL: verb and table stand in the statement's text; the rest of it is never looked at."""
+    statements: list[object] = [params["Statement"]] if "Statement" in params else []
+    for parameter in ("Statements", "TransactStatements"):
+        listed = params.get(parameter)
+        if isinstance(listed, (list, tuple)):
+            statements += [entry.get("Statement") for entry in listed[:1000] if isinstance(entry, dict)]
+    tables: dict[str, list[str]] = {}
+    for statement in statements:
+        verb, table = _parse(statement)
+        if not verb:
+            return (), ()
+        tables.setdefault(verb, []).append(table)
+    facets = tuple((verb, "yes") for verb in sorted(tables))
+    return facets, tuple((f"dynamodb:PartiQL{_VERBS[verb]}", (_tables(tables[verb]),)) for verb in sorted(tables))
+
+
+def _parse(statement: object) -> tuple[str, str]:
+    """Return verb and table, "" for the verb where it is none that is known; text in quotes is skipped."""
+    if not isinstance(statement, str):
+        return "", ""
+    statement = "".join(str.__str__(statement)[:_LONGEST_STATEMENT].split("'")[::2])
+    words = statement.split(None, 1)
+    verb = words[0].lower() if words else ""
+    if verb not in _VERBS:
+        return "", ""
+    rest = statement.replace(",", " , ").split()
+    lowered = [word.lower() for word in rest]
+    marker = _BEFORE_TABLE[verb]
+    after = lowered.index(marker) + 1 if marker in lowered else len(rest)
+    name = rest[after] if after < len(rest) else ""
+    return verb, _unquoted(name)
+
+
+def _unquoted(name: str) -> str:
+    """Return `table` or `table/index/name` of `"table"."index"`, "" where it is no plain name."""
+    if name.count('"') % 2:
+        return ""
+    pieces = [piece.strip('"') for piece in name.split('"."' if '"."' in name else "\0")]
+    plain = all(p and p.replace("-", "").replace("_", "").replace(".", "").isalnum() for p in pieces)
+    return "/index/".join(pieces[:2]) if plain else ""
+
+
+def _tables(names: list[str]) -> Shape:
+    def shape(params: Mapping[str, object], place: Place) -> Named:
+        if place[3] == "service":
+            return (f"arn:{place[0]}:dynamodb:*:*:table/*",), False
+        base = f"arn:{place[0]}:dynamodb:{place[1]}:{place[2]}:table/"
+        return tuple(sorted({base + (name or "*") for name in names})), all(names)
+
+    return shape
+
+
+SHAPES: Mapping[str, Shape] = {
+    function.__name__: function
+    for function in (
+        s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_object_lambda, s3.s3_directory, sqs_queue,
+        lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
+        ssm_parameter, sts_root, ecs_task_definition,
+    )
+}  # fmt: skip
+FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {"s3_source_version": s3.s3_source_version}
+RULES: Mapping[str, tuple[Rule, Mapping[str, tuple[str, Shape]]]] = {
+    "s3_delete_objects": (s3.s3_delete_objects, s3.DELETE_OBJECTS),
+    "partiql": (partiql, {verb: (f"dynamodb:PartiQL{name}", _tables([""])) for verb, name in _VERBS.items()}),
+}
+"""Each with the action that a facet of it stands for, and that action's resource where parameters are gone."""
+
+VARIANTS: Mapping[str, Callable[[Mapping[str, object]], str]] = {"s3_variant": s3.s3_variant}

@@ -1,0 +1,176 @@
+"""S3's resources: names, ARNs and aliases of buckets and access points, keys cut to the detail.
+
+A bucket parameter may hold six kinds of things, three of which are authorised by another service;
+a copy's source hides bucket, key and version in one text. No template says that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from credwatch.operations.naming import Action, Derivation, Named, Place, Shape, text
+
+
+def _bucket(value: object, place: Place) -> tuple[str, str, bool]:
+    """Return the ARN of a bucket or access point, what joins a key to it, and whether it is known."""
+    name = text(value)
+    if not name:
+        return f"arn:{place[0]}:s3:::*", "/", False
+    if name[:4] == "arn:":
+        return _access_point(name, place)
+    if name[-3:] == "-s3":
+        return _directory(name, place)
+    if name[-8:] == "-s3alias":
+        # the alias names neither the access point nor its account
+        return f"arn:{place[0]}:s3:{place[1]}:*:accesspoint/*", "/object/", False
+    if name[-5:] == ".mrap":
+        return f"arn:{place[0]}:s3::{place[2]}:accesspoint/{name}", "/object/", True
+    return f"arn:{place[0]}:s3:::{name}", "/", True
+
+
+_SLASHED = ("s3", "s3-object-lambda", "s3-outposts", "s3express")
+
+
+def _access_point(arn: str, place: Place) -> tuple[str, str, bool]:
+    parts = arn.split(":", 5)
+    if len(parts) == 6 and parts[2] in _SLASHED:
+        resource = parts[5].replace(":", "/")
+        if resource.startswith(("accesspoint/", "outpost/")) or (parts[2] == "s3express" and resource[:7] == "bucket/"):
+            return ":".join((*parts[:5], resource)), "/object/", True
+        if parts[2] == "s3" and not parts[3] and not parts[4] and resource:
+            return arn, "/", True
+    return f"arn:{place[0]}:s3:::*", "/", False
+
+
+def _directory(name: str, place: Place) -> tuple[str, str, bool]:
+    if name[-7:] == "--ol-s3":
+        return f"arn:{place[0]}:s3-object-lambda:{place[1]}:*:accesspoint/*", "/object/", False
+    if name[-7:] == "--xa-s3":
+        return f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:accesspoint/{name}", "/object/", True
+    if name[-6:] == "--x-s3":
+        return f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:bucket/{name}", "/object/", True
+    return f"arn:{place[0]}:s3:::{name}", "/", True
+
+
+def _key(key: object, detail: str) -> str:
+    if detail == "container":
+        return "*"
+    name = text(key)
+    if not name:
+        return "*"
+    if detail == "full":
+        return name
+    first, slash, _ = name.partition("/")
+    return f"{first}/*" if slash else "*"
+
+
+def s3_bucket(params: Mapping[str, object], place: Place) -> Named:
+    """Bucket: a name, an access-point ARN or an alias, each with an ARN of its own kind."""
+    arn, _, known = _bucket(params.get("Bucket"), place)
+    return (arn,), known
+
+
+def s3_object(params: Mapping[str, object], place: Place) -> Named:
+    """Object: the bucket's ARN, joined to the key as that kind of bucket does, cut to the detail."""
+    arn, joint, known = _bucket(params.get("Bucket"), place)
+    if place[3] == "container":
+        return (f"{arn}{joint}*",), known
+    return (f"{arn}{joint}{_key(params.get('Key'), place[3])}",), known
+
+
+def _source(params: Mapping[str, object]) -> tuple[str, str, bool]:
+    """Return bucket, key and whether a version is named of CopySource: text, ARN or dict."""
+    source = params.get("CopySource")
+    if isinstance(source, dict):
+        return text(source.get("Bucket")), text(source.get("Key")), source.get("VersionId") is not None
+    path, versioned, _ = text(source).partition("?versionId=")
+    path = unquote(path).removeprefix("/")
+    if path[:4] == "arn:":
+        bucket, _, key = path.partition("/object/")
+    else:
+        bucket, _, key = path.partition("/")
+    return bucket, key, bool(versioned)
+
+
+def s3_source(params: Mapping[str, object], place: Place) -> Named:
+    """Source of a copy: bucket and key in one parameter, URL-encoded or in a dict."""
+    bucket, key, _ = _source(params)
+    return s3_object({"Bucket": bucket, "Key": key}, place)
+
+
+def s3_source_version(params: Mapping[str, object]) -> bool:
+    """Source version: it hides in CopySource's query."""
+    return _source(params)[2]
+
+
+def s3_object_lambda(params: Mapping[str, object], place: Place) -> Named:
+    """Object Lambda: the access point itself is the resource, keys are not."""
+    arn, _, known = _bucket(params.get("Bucket"), place)
+    if ":s3-object-lambda:" not in arn:
+        return (f"arn:{place[0]}:s3-object-lambda:{place[1]}:{place[2]}:accesspoint/*",), False
+    return (arn,), known
+
+
+def s3_directory(params: Mapping[str, object], place: Place) -> Named:
+    """Directory bucket or its access point; other names stay unknown."""
+    arn, _, known = _bucket(params.get("Bucket"), place)
+    if ":s3express:" not in arn:
+        return (f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:bucket/*",), False
+    return (arn,), known
+
+
+def s3_variant(params: Mapping[str, object]) -> str:
+    """S3's look-alikes: the same operations, authorised by another service's actions."""
+    value = params.get("Bucket")
+    name = value if type(value) is str else text(value)
+    if name[-3:] == "-s3":
+        if name.endswith(("--x-s3", "--xa-s3")):
+            return "express"
+        return "object-lambda" if name.endswith("--ol-s3") else ""
+    if name[:4] == "arn:":
+        service = name.split(":", 3)[2:3]
+        return _VARIANT_OF.get(service[0], "") if service else ""
+    return ""
+
+
+_VARIANT_OF = {"s3express": "express", "s3-object-lambda": "object-lambda", "s3-outposts": "outposts"}
+
+
+def s3_delete_objects(params: Mapping[str, object]) -> Derivation:
+    """DeleteObjects: each entry is checked for itself, with or without a version."""
+    delete = params.get("Delete")
+    entries = delete.get("Objects") if isinstance(delete, dict) else None
+    listed = [e for e in entries[:1000] if isinstance(e, dict)] if isinstance(entries, (list, tuple)) else []
+    versioned = [e for e in listed if e.get("VersionId") is not None]
+    latest = [e for e in listed if e.get("VersionId") is None]
+    facets = []
+    plan: list[Action] = []
+    if params.get("BypassGovernanceRetention") is True:
+        facets.append(("bypass", "yes"))
+        plan.append(("s3:BypassGovernanceRetention", (_objects(listed),)))
+    if latest or not versioned:
+        facets.append(("latest", "yes"))
+        plan.append(("s3:DeleteObject", (_objects(latest),)))
+    if versioned:
+        facets.append(("version", "yes"))
+        plan.append(("s3:DeleteObjectVersion", (_objects(versioned),)))
+    return tuple(facets), tuple(plan)
+
+
+def _objects(entries: list[dict[str, object]]) -> Shape:
+    def shape(params: Mapping[str, object], place: Place) -> Named:
+        if place[3] in {"container", "service"} or not entries:
+            return s3_object(params, place)
+        bucket = params.get("Bucket")
+        named = [s3_object({"Bucket": bucket, "Key": entry.get("Key")}, place) for entry in entries]
+        return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
+
+    return shape
+
+
+DELETE_OBJECTS: Mapping[str, tuple[str, Shape]] = {
+    "bypass": ("s3:BypassGovernanceRetention", s3_object),
+    "latest": ("s3:DeleteObject", s3_object),
+    "version": ("s3:DeleteObjectVersion", s3_object),
+}

@@ -1,0 +1,270 @@
+"""The table layer: a service's JSON file, each operation compiled when it is first used.
+
+Owns which entry answers for a call, and which actions follow from the facets that hold. The words
+of the data are compiled by `vocabulary`; an operation that passes a role gets that action from
+`passing`, whether or not it has rows of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from credwatch.operations import identity, packaged, passing, rules, vocabulary
+from credwatch.operations.naming import Facets, Named, Place, Shape
+
+Authorizations = tuple[tuple[str, tuple[str, ...]], ...]
+Plan = tuple[tuple[str, tuple[Shape, ...]], ...]
+Chosen = tuple[Facets, Plan]
+Holds = Callable[[Mapping[str, object]], bool]
+
+_services: dict[str, Service] = {}
+
+
+class Operation:
+    """One operation: which of its rows apply depends on its facets alone."""
+
+    __slots__ = ("_base", "_chosen", "_facets", "_implied", "_missing", "_rows", "mapping")
+
+    def __init__(self, rows: list[dict[str, Any]], shapes: Shapes, facets: Mapping[str, Any], base: Facets) -> None:
+        used = {name for row in rows for name in (*vocabulary.listed(row, "when"), *vocabulary.listed(row, "unless"))}
+        self._base = base
+        self._missing = "missing" in used
+        self._facets: tuple[tuple[str, Holds], ...] = tuple(
+            (name, vocabulary.facet(facets[name])) for name in sorted(used - {"missing"})
+        )
+        self._rows = [
+            (
+                row["action"],
+                tuple(shapes[name] for name in vocabulary.listed(row, "on")),
+                vocabulary.listed(row, "when"),
+                vocabulary.listed(row, "unless"),
+            )
+            for row in rows
+        ]
+        self._implied: Facets = ()
+        self._chosen: dict[Facets, Chosen] = {}
+        self.mapping = "table"
+
+    def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
+        """Return the facets that hold, and the actions with the shapes of their resources."""
+        held: Facets = ()
+        if self._facets:
+            held = tuple([(name, "yes") for name, holds in self._facets if holds(params)])
+        if missing and self._missing:
+            held = (*held, ("missing", "yes"))
+        chosen = self._chosen.get(held)
+        if chosen is None:
+            chosen = self._chosen[held] = self._choose({name for name, _ in held})
+        return (*chosen, self.mapping)
+
+    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+        """As `choose`, from the facets of old telemetry."""
+        known = {name for name, _ in self._facets} | {"missing"}
+        return (*self._choose({name for name, value in facets if value == "yes" and name in known}), self.mapping)
+
+    def actions(self) -> set[str]:
+        """Return every action that some call of this operation is checked for."""
+        return {action for action, *_ in self._rows}
+
+    def passes(self, to: str) -> None:
+        """Note the services that the operation passes its role to."""
+        if to:
+            self._implied = ((passing.PASSED_TO, to),)
+
+    def _choose(self, held: set[str]) -> Chosen:
+        plan: dict[str, tuple[Shape, ...]] = {}
+        for action, shapes, when, unless in self._rows:
+            if held.issuperset(when) and held.isdisjoint(unless):
+                plan[action] = (*plan.get(action, ()), *shapes)
+        implied = () if held.isdisjoint((passing.ROLE_FACET, passing.PROFILE_FACET)) else self._implied
+        facets = tuple(sorted((*self._base, *((name, "yes") for name in held), *implied)))
+        return facets, tuple(sorted(plan.items()))
+
+
+class Derived:
+    """One operation whose actions a named rule derives from the request."""
+
+    __slots__ = ("_rule", "_table", "mapping")
+
+    def __init__(self, name: str) -> None:
+        self._rule, self._table = rules.RULES[name]
+        self.mapping = "derived"
+
+    def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
+        facets, plan = self._rule(params)
+        return facets, plan, "derived" if plan else "unknown"
+
+    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+        """As `choose`, from the facets of old telemetry."""
+        held = tuple((name, value) for name, value in facets if name in self._table)
+        plan = tuple(sorted((self._table[name][0], (self._table[name][1],)) for name, _ in held))
+        return held, plan, "derived" if plan else "unknown"
+
+    def actions(self) -> set[str]:
+        """Return every action that some call of this operation is checked for."""
+        return {action for action, _ in self._table.values()}
+
+
+class Unmapped:
+    """An operation of a look-alike (S3's directory buckets) that no row covers."""
+
+    __slots__ = ("_base", "mapping")
+
+    def __init__(self, base: Facets) -> None:
+        self._base = base
+        self.mapping = "unknown"
+
+    def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
+        return self._base, (), "unknown"
+
+    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+        """As `choose`."""
+        return self._base, (), "unknown"
+
+    def actions(self) -> set[str]:
+        """No action is known."""
+        return set()
+
+
+Entry = Operation | Derived | Unmapped
+
+
+class Shapes(dict[str, Shape]):
+    """The shapes of a service, each compiled when it is first used."""
+
+    def __init__(self, specs: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._specs = specs
+
+    def __missing__(self, name: str) -> Shape:
+        shape = self[name] = vocabulary.shape_of(self._specs[name])
+        return shape
+
+
+def _anything(params: Mapping[str, object], place: Place) -> Named:
+    """Stands for the resources of an operation without a row."""
+    return ("*",), False
+
+
+class Part:
+    """The operations of a service, or of one variant of it."""
+
+    __slots__ = ("_base", "_compiled", "_facets", "_prefix", "_rows", "_service", "_shapes")
+
+    def __init__(self, service: str, data: Mapping[str, Any], variant: str = "") -> None:
+        self._service = service
+        self._prefix = data.get("prefix", "")
+        self._base: Facets = (("variant", variant),) if variant else ()
+        self._facets: Mapping[str, Any] = data.get("facets", {})
+        self._shapes = Shapes(data.get("resources", {}))
+        self._shapes["anything"] = _anything
+        self._rows: dict[str, Any] = {}
+        for section in data.get("sections", ()):
+            self._rows.update(section["operations"])
+        self._compiled: dict[str, Entry] = {}
+
+    def get(self, operation: str) -> Entry | None:
+        """Return an operation's entry, None where neither a row nor a passed role speaks of it."""
+        entry = self._compiled.get(operation)
+        if entry is None:
+            entry = self._compile(operation)
+            if entry is not None:
+                self._compiled[operation] = entry
+        return entry
+
+    def operations(self) -> set[str]:
+        """Return the operations that have rows."""
+        return set(self._rows)
+
+    def _compile(self, operation: str) -> Entry | None:
+        rows = self._rows.get(operation)
+        passed = passing.find(self._service, operation)
+        if rows is None and (passed is None or self._base):
+            return Unmapped(self._base) if self._base else None
+        if isinstance(rows, str):
+            return Derived(rows)
+        if rows is None:
+            return self._identity(operation, passed)
+        listed = [self._row(operation, row) for row in (rows if isinstance(rows, list) else [rows])]
+        return self._operation(listed, passed)
+
+    def _identity(self, operation: str, passed: passing.Passing | None) -> Operation | None:
+        action = identity.action(self._service, operation)
+        if not action:
+            return None
+        entry = self._operation([{"action": action, "on": "anything"}], passed)
+        entry.mapping = "identity"
+        return entry
+
+    def _operation(self, rows: list[dict[str, Any]], passed: passing.Passing | None) -> Operation:
+        if passed is None:
+            return Operation(rows, self._shapes, self._facets, self._base)
+        shapes = Shapes({})
+        shapes.update({name: self._shapes[name] for row in rows for name in vocabulary.listed(row, "on")})
+        facets, rows = dict(self._facets), list(rows)
+        for facet, paths, arn in (
+            (passing.ROLE_FACET, passed.roles, {"param": list(passed.roles), "arn": passing.NAMED}),
+            (passing.PROFILE_FACET, passed.profiles, {"arn": passing.HIDDEN}),
+        ):
+            if paths:
+                facets[facet] = {"any": list(paths)}
+                shapes[facet] = vocabulary.shape_of(arn)
+                rows.append({"action": passing.ACTION, "on": facet, "when": facet})
+        entry = Operation(rows, shapes, facets, self._base)
+        entry.passes(passed.service)
+        return entry
+
+    def _row(self, operation: str, row: dict[str, Any]) -> dict[str, Any]:
+        action = row.get("action", operation)
+        return {**row, "action": action if ":" in action else f"{self._prefix}:{action}"}
+
+
+class Service:
+    """The operations of one service, and those of each variant of it (S3's directory buckets)."""
+
+    __slots__ = ("plain", "variant", "variants")
+
+    def __init__(self, name: str, data: Mapping[str, Any]) -> None:
+        self.plain = Part(name, data)
+        self.variants = {kind: Part(name, {**data, **part}, kind) for kind, part in data.get("variants", {}).items()}
+        self.variant = rules.VARIANTS[data["variant"]] if "variant" in data else None
+
+
+def load(service: str) -> Service:
+    """Return a service, read at its first use; one without a table has no rows."""
+    known = _services.get(service)
+    if known is None:
+        known = Service(service, packaged.service(service) or {})
+        if len(_services) < _MOST_SERVICES:
+            _services[service] = known
+    return known
+
+
+_MOST_SERVICES = 1000  # more than AWS has: names that callers invent must not fill the memory
+
+
+def find(service: str, operation: str, params: object) -> Entry | None:
+    """Return the entry of an operation, None where the table has none."""
+    if type(service) is not str or type(operation) is not str:
+        return None
+    known = load(service)
+    if known.variant is not None and isinstance(params, dict):
+        variant = known.variant(params)
+        if variant:
+            # the look-alike's identity rule would name the wrong service's action
+            return known.variants[variant].get(operation)
+    return known.plain.get(operation)
+
+
+def entries(service: str, operation: str) -> tuple[Entry, ...]:
+    """Return the entries of an operation, the plain one first, then those of variants that have rows for it."""
+    known = load(service)
+    plain = known.plain.get(operation)
+    others = [part.get(operation) for part in known.variants.values() if operation in part.operations()]
+    return tuple(entry for entry in (plain, *others) if entry is not None)
+
+
+def forget() -> None:
+    """Forget what was read, after the data was written anew."""
+    _services.clear()

