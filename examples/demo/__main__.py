@@ -89,9 +89,9 @@ def _compare(world: World, db: Path, finished: Mapping[str, Finished]) -> bool:
         telemetry = store.telemetry()
     finally:
         store.close()
-    ours = counting.by_credwatch(telemetry)
+    ours = counting.by_credwatch(telemetry, counting.owners(world.moto.principals()))
     theirs = counting.by_applications(world.plan, finished)
-    moto = counting.by_moto(world.counts(), {counting.signs_as(world.plan, one) for one in world.plan.services})
+    moto = counting.by_moto(world.counts(), counting.signers(world.plan))
     equal = ours == theirs == moto
     verdict = "[green]equal, call by call[/]" if equal else "[red]different[/]"
     _say(

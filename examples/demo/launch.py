@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.demo.nouns import Service
 from examples.demo.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +35,10 @@ class Running:
             self.process.kill()
             self.process.communicate()
             raise
-        text = self.tally_file.read_text(encoding="utf-8") if self.tally_file.exists() else "{}"
-        tally: TallyTable = json.loads(text)
-        return Finished(self.process.returncode, output, errors, tally)
+        # processes that a service forks write a file each, beside its own
+        files = sorted(self.tally_file.parent.glob(f"{self.tally_file.stem}*.json"))
+        tallies: list[TallyTable] = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        return Finished(self.process.returncode, output, errors, _sum(tallies))
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,22 @@ class Finished:
         }
 
 
+def _sum(tallies: Iterable[TallyTable]) -> TallyTable:
+    total: TallyTable = {}
+    for tally in tallies:
+        for service, operations in tally.items():
+            for operation, outcomes in operations.items():
+                row = total.setdefault(service, {}).setdefault(operation, {})
+                for outcome, calls in outcomes.items():
+                    row[outcome] = row.get(outcome, 0) + calls
+    return total
+
+
+def interpreter(service: Service) -> str:
+    """Return the Python that a service runs with."""
+    return sys.executable if service.interpreter == "main" else str(ROOT / ".venv-async" / "bin" / "python")
+
+
 def start(
     world: World,
     service_name: str,
@@ -71,8 +89,8 @@ def start(
     `extra` is added to its environment (CREDWATCH_ENABLED=1 and the like); `wrapper` is a command to run
     it under (`opentelemetry-instrument`).
     """
-    module = world.plan.service(service_name).module
-    argv = [*wrapper, sys.executable, "-m", module, "--rounds", str(rounds)]
+    service = world.plan.service(service_name)
+    argv = [*wrapper, interpreter(service), "-m", service.module, "--rounds", str(rounds)]
     return start_command(world, service_name, argv, extra=extra)
 
 
@@ -92,17 +110,18 @@ def start_command(
     world: World, service_name: str, argv: Sequence[str], *, extra: Mapping[str, str] | None = None
 ) -> Running:
     """Start any command where a service runs, as `docker exec` would: same environment, same endpoints."""
+    service = world.plan.service(service_name)
     place = Path(tempfile.mkdtemp(prefix=f"{service_name}-", dir=world.directory))
     home = place / "home"
     home.mkdir()
     tally_file = place / "tally.json"
     environment = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+        "PATH": os.pathsep.join([str(Path(interpreter(service)).parent), os.defpath]),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
         "DEMO_TALLY": str(tally_file),
-        **world.environment(world.plan.service(service_name)),
+        **world.environment(service),
         **(extra or {}),
     }
     process = subprocess.Popen(
