@@ -29,6 +29,9 @@ TIMEOUT = 5.0
 
 SPANS_PER_REQUEST = 512
 
+importing = threading.Lock()
+"""Held while the worker imports exporters: a fork in the middle would leave a child with half a module for good."""
+
 # what an exporter itself sets; every other header came from the environment
 _OWN_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "user-agent"}
@@ -128,6 +131,12 @@ def _suppressed() -> Iterator[None]:
         context.detach(token)
 
 
+def renew_lock() -> None:
+    """In a forked child: the thread that may hold the lock is not here."""
+    global importing  # noqa: PLW0603 - a lock cannot be taken from a thread that is gone
+    importing = threading.Lock()
+
+
 def _collector() -> Any:
     """Return a span processor that keeps ended spans until they are taken: no thread of its own."""
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor  # noqa: PLC0415
@@ -178,27 +187,39 @@ class OtlpExport:
         self._resources: dict[frozenset[tuple[str, str]], Resource] = {}
         self._provider: Any = None
 
+    def _exporter(self) -> MetricExporter:
+        """Import all that sending takes and make the exporter, once a process, with no fork in between."""
+        if self._metrics is None:
+            with importing:
+                import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
+
+                import opentelemetry.sdk.metrics.export  # noqa: PLC0415
+                import opentelemetry.sdk.resources  # noqa: F401, PLC0415
+
+                self._metrics = metric_exporter(self._settings)
+                quiet()
+        return self._metrics
+
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
         """Send one request; True if the receiver has it."""
+        exporter = self._exporter()
         from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - only where something is sent
 
-        if self._metrics is None:
-            self._metrics = metric_exporter(self._settings)
-            quiet()
         with _suppressed():
-            result = self._metrics.export(metrics_data(points, self._resource(resource), self._version))
+            result = exporter.export(metrics_data(points, self._resource(resource), self._version))
         return bool(result is MetricExportResult.SUCCESS)
 
     def provider(self, resource: Mapping[str, str]) -> TracerProvider:
         """Return a private TracerProvider, for a process in which the application has none."""
         if self._provider is None:
-            from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
+            with importing:
+                from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
-            self._collected = _collector()
-            self._spans = span_exporter(self._settings)
-            self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
-            self._provider.add_span_processor(self._collected)
-            quiet()
+                self._collected = _collector()
+                self._spans = span_exporter(self._settings)
+                self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
+                self._provider.add_span_processor(self._collected)
+                quiet()
         provider: TracerProvider = self._provider
         return provider
 
