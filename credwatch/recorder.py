@@ -315,7 +315,7 @@ def _overridden(resolution: Resolution, action: str, named: tuple[str, ...]) -> 
 
 
 def _nested() -> bool:
-    return callsite.within("botocore.credentials")
+    return callsite.within("botocore.credentials") or callsite.within("aiobotocore.credentials")
 
 
 def partition(region: str) -> str:
