@@ -11,13 +11,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from credwatch import __version__
 from credwatch.exporting import OtlpExport
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
-from credwatch.probe import fetch
+from credwatch.probe import expects_imds, fetch
 from credwatch.provenance import Registry, Surroundings
 from credwatch.recorder import CONTEXT, Holder, Recorder, UsageKey
 from credwatch.semconv import ENTRY_POINT, RECORDER_VERSION
@@ -79,7 +80,7 @@ class Instrumentation:
         )
         if export is None and settings.target[0]:
             export = OtlpExport(settings, __version__)
-        edges = Edges(clock, fetch, environ, _identity, export, provider)
+        edges = Edges(clock, fetch, environ, _identity, export, provider, partial(expects_imds, environ))
         spans = Spans(settings.spans, _rpc(settings.semconv_opt_in), __version__, plain_key_ids=plain)
         self.worker = Worker(
             edges,

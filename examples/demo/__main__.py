@@ -72,11 +72,8 @@ def _say(number: str, text: str) -> None:
 def _run_services(world: World, serving: agent.Agent, rounds: int) -> dict[str, Finished]:
     names = [service.name for service in world.plan.services]
     _say("3", f"plain boto3 services run with CREDWATCH_ENABLED=1 in their environment: {', '.join(names)}")
-    started = {}
-    for name in names:
-        extra = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url, "OTEL_SERVICE_NAME": name}
-        started[name] = launch.start(world, name, rounds=rounds, extra=extra)
-    finished = {name: one.wait() for name, one in started.items()}
+    environment = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url}
+    finished = launch.run_all(world, lambda name: {**environment, "OTEL_SERVICE_NAME": name}, rounds=rounds)
     for name, one in finished.items():
         if one.returncode != 0:
             raise SystemExit(f"service `{name}` failed: {one.errors}")

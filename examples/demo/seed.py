@@ -71,7 +71,8 @@ def seed(plan: Plan, endpoint: str) -> Seeded:
         clients = Clients(endpoint, plan.region)
         stack.callback(clients.close)
         by_account = {"": clients}
-        for account in sorted({one.account for one in (*plan.roles, *plan.buckets)} - {""}):
+        accounts = {role.account for role in plan.roles} | {bucket.account for bucket in plan.buckets}
+        for account in sorted(accounts - {""}):
             by_account[account] = clients.of_account(account)
             stack.callback(by_account[account].close)
         for role in plan.roles:
