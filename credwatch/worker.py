@@ -184,9 +184,10 @@ class Worker:
             self._registry.answer(question, self._ask(question))
         if closing:
             self._registry.settle()
-        self._emit()
+        # counts before spans: at the exit there may be time for one of them only
         if closing or time.monotonic() - self._sent >= self._interval:
             self._send(closing)
+        self._emit()
 
     def _place(self) -> Mapping[str, str]:
         place = describe(self._edges.environ, self._edges.fetch)

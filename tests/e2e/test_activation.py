@@ -49,7 +49,7 @@ class Place:
             store.close()
 
     def counts(self, name: str) -> list[int]:
-        """Return the calls of each process of a service, fewest first; each process must have closed with that count."""
+        """Return the calls of each process of a service, fewest first; each must have closed with that count."""
         telemetry = self.telemetry()
         counts = []
         for process_id, process in telemetry.processes.items():
