@@ -117,7 +117,7 @@ def _hook_life() -> None:
 
 def _close() -> None:
     if _active is not None:
-        _active.guard.wrap(_active.worker.close)()
+        _active.guard.wrap(_active.worker.close)(_active.settings.exit_timeout)
 
 
 _multiprocessing_hooked = False

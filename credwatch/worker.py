@@ -1,7 +1,7 @@
 """The one thread of the recorder: confirms sources, makes the spans that waited, sends the counts.
 
 Started by the first call of a process, never before; a forked child starts its own. It is a daemon,
-and the application waits for it at its exit for at most `EXIT_SECONDS`. Its edges (time, metadata
+and the application waits for it at its exit for `EXIT_SECONDS`, unless configured otherwise. Its edges (time, metadata
 endpoints, exporters) are given.
 """
 

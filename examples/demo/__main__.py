@@ -72,7 +72,8 @@ def _say(number: str, text: str) -> None:
 def _run_services(world: World, serving: agent.Agent, rounds: int) -> dict[str, Finished]:
     names = [service.name for service in world.plan.services]
     _say("3", f"plain boto3 services run with CREDWATCH_ENABLED=1 in their environment: {', '.join(names)}")
-    environment = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url}
+    # these jobs are short and this machine is small: a second at the end may not be enough
+    environment = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url, "CREDWATCH_EXIT_TIMEOUT": "30"}
     finished = launch.run_all(world, lambda name: {**environment, "OTEL_SERVICE_NAME": name}, rounds=rounds)
     for name, one in finished.items():
         if one.returncode != 0:

@@ -45,7 +45,6 @@ def in_forks(s3: Any) -> None:
         if pid == 0:
             call(s3, CALLS)
             sys.exit(0)
-        # one after the other: who ends has a second to report, whatever else this machine does
         if os.waitpid(pid, 0)[1]:
             sys.exit("a forked child failed")
 

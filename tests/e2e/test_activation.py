@@ -33,7 +33,7 @@ class Place:
 
     def activated(self, way: str, name: str) -> tuple[dict[str, str], list[str]]:
         """Return what is added to the environment and to the command of a service called `name`."""
-        common = {"OTEL_SERVICE_NAME": name, "CREDWATCH_ENDPOINT": self.agent.url}
+        common = {"OTEL_SERVICE_NAME": name, "CREDWATCH_ENDPOINT": self.agent.url, "CREDWATCH_EXIT_TIMEOUT": "60"}
         if way == "environment":
             return {**common, "CREDWATCH_ENABLED": "1"}, []
         if way == "plugin":
