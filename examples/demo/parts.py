@@ -123,7 +123,12 @@ def reporting(name: Names, faults: Faults) -> Part:
 
 def legacy(name: Names, faults: Faults) -> Part:
     """Return a host process with an IAM user's key in its environment, although the host has a role."""
-    host, role, user, backups = name("legacy-host"), name("legacy-host-role"), name("legacy-backup"), name("backups")
+    host, role, user, backups = (
+        name("legacy-host"),
+        name("legacy-host-role"),
+        name("legacy-backup"),
+        name("example-shop-backups"),
+    )
     grants = objects("Backups", backups, "GetObject", "PutObject", listed=True)
     keyed = "legacy-user-key" in faults
     return Part(

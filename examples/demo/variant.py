@@ -22,7 +22,7 @@ NAMES = (
     *("legacy-host-role", "batch-host-role", "web-task-role", "async-task-role", "cron-task-role"),
     *("ecsInstanceRole", "ecsTaskExecutionRole", "orders-storage", "ecs-host-duties"),
     *("ecs-host-1", "legacy-host", "batch-host", "legacy-backup", "credwatch-agent"),
-    *("example-shop-invoices", "example-shop-photos", "example-archive", "backups", "example-shop-inbox"),
+    *("example-shop-invoices", "example-shop-photos", "example-archive", "example-shop-backups", "example-shop-inbox"),
     *("example-shop-pages", "example-shop-feed", "order-events", "orders-table"),
 )
 """Every default name that a world can change."""
