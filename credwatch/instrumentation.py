@@ -6,6 +6,7 @@ are blind, each a row with its reason. All edges (clock, environment, network) m
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ from credwatch import __version__
 from credwatch.exporting import OtlpExport
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
+from credwatch.operations import resolve
 from credwatch.probe import expects_imds, fetch
 from credwatch.provenance import Registry, Surroundings
 from credwatch.recorder import CONTEXT, Holder, Recorder, UsageKey
@@ -36,7 +38,7 @@ logger = logging.getLogger("credwatch")
 TESTED_BOTOCORE = ((1, 34), (1, 45))
 """Versions of botocore that the tests cover: from the first, up to but not including the second."""
 
-_UNIQUE_ID = "credwatch"
+_activations = itertools.count()
 
 
 # --- seams ---------------------------------------------------------------------------------------
@@ -65,6 +67,8 @@ class Instrumentation:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.settings = settings
+        # clients keep the handlers of an activation that ended: the next one's must not count as those
+        self._unique_id = f"credwatch-{next(_activations)}"
         self.guard = guard or Guard()
         plain = settings.key_id == "plain"
         self.registry = Registry(Surroundings.of(environ))
@@ -77,6 +81,7 @@ class Instrumentation:
             capture,
             detail=settings.resources,
             call_site=settings.call_site,
+            resolve=self.guard.wrap(resolve),
         )
         if export is None and settings.target[0]:
             export = OtlpExport(settings, __version__)
@@ -146,7 +151,7 @@ class Instrumentation:
     def hook(self, emitter: Any) -> None:
         """Follow the calls of a session or a client; a second time changes nothing."""
         for event, handler in self._events:
-            emitter.register_first(event, handler, unique_id=f"{_UNIQUE_ID}-{event}")
+            emitter.register_first(event, handler, unique_id=f"{self._unique_id}-{event}")
 
     def _wrap(self, seam: Seam) -> None:
         original = seam.owner.__dict__.get(seam.name)
@@ -194,7 +199,7 @@ class Instrumentation:
             **kwargs: Any,
         ) -> Any:
             result = original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
-            observe(signer, request, signing_type)
+            observe(signer, operation_name, request, signing_type)
             return result
 
         return sign
@@ -212,22 +217,23 @@ class Instrumentation:
             **kwargs: Any,
         ) -> Any:
             result = await original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
-            observe(signer, request, signing_type)
+            observe(signer, operation_name, request, signing_type)
             return result
 
         return sign
 
-    def _signed(self, signer: Any, request: Any, signing_type: str) -> None:
+    def _signed(self, signer: Any, operation: str, request: Any, signing_type: str) -> None:
         context = request.context
         if CONTEXT not in context and signing_type == "standard":
             self.hook(signer._event_emitter)
         if signing_type == "presign-post":
             found = from_form(context.get("s3-presign-post-fields") or {})
         else:
-            found = from_request(request.headers, request.url)
+            found = from_request(request.headers, request.url, getattr(request, "data", None))
         signing = context.get("signing") or {}
         holder = _holder(signing.get("request_credentials") or signer._credentials)
-        self.recorder.signed(context, found, request.url, holder, signing_type != "standard")
+        signed_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
+        self.recorder.signed(context, found, request.url, holder, signing_type != "standard", signed_as)
 
     def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
         observe = self._observe_container
