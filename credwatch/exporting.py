@@ -33,6 +33,9 @@ TIMEOUT = 5.0
 
 SPANS_PER_REQUEST = 512
 
+importing = threading.Lock()
+"""Held while the worker imports exporters: a fork in the middle would leave a child with half a module for good."""
+
 # what an exporter itself sets; every other header came from the environment
 _OWN_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "user-agent"}
@@ -132,6 +135,12 @@ def _suppressed() -> Iterator[None]:
         context.detach(token)
 
 
+def renew_lock() -> None:
+    """In a forked child: the thread that may hold the lock is not here."""
+    global importing  # noqa: PLW0603 - a lock cannot be taken from a thread that is gone
+    importing = threading.Lock()
+
+
 def _collector() -> Any:
     """Return a span processor that keeps ended spans until they are taken: no thread of its own."""
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor  # noqa: PLC0415
@@ -183,18 +192,29 @@ class OtlpExport:
         self._provider: Any = None
         self._told = False
 
+    def _exporter(self) -> MetricExporter | None:
+        """Import all that sending takes and make the exporter, once a process, with no fork in between."""
+        if self._metrics is None:
+            with importing:
+                import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
+
+                import opentelemetry.sdk.metrics.export  # noqa: PLC0415
+                import opentelemetry.sdk.resources  # noqa: F401, PLC0415
+
+                self._metrics = self._made(metric_exporter)
+                quiet()
+        return self._metrics
+
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
         """Send one request; True if the receiver has it."""
+        exporter = self._exporter()
         from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - only where something is sent
 
-        if self._metrics is None:
-            self._metrics = self._made(metric_exporter)
-            quiet()
-        if self._metrics is None:
+        if exporter is None:
             return False
         with _suppressed():
             try:
-                result = self._metrics.export(metrics_data(points, self._resource(resource), self._version))
+                result = exporter.export(metrics_data(points, self._resource(resource), self._version))
             except OSError:  # a certificate file that is not there
                 return False
         return bool(result is MetricExportResult.SUCCESS)
@@ -217,13 +237,14 @@ class OtlpExport:
     def provider(self, resource: Mapping[str, str]) -> TracerProvider:
         """Return a private TracerProvider, for a process in which the application has none."""
         if self._provider is None:
-            from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
+            with importing:
+                from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
-            self._collected = _collector()
-            self._spans = self._made(span_exporter)
-            self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
-            self._provider.add_span_processor(self._collected)
-            quiet()
+                self._collected = _collector()
+                self._spans = self._made(span_exporter)
+                self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
+                self._provider.add_span_processor(self._collected)
+                quiet()
         provider: TracerProvider = self._provider
         return provider
 

@@ -336,7 +336,7 @@ def _overridden(resolution: Resolution, action: str, named: tuple[str, ...]) -> 
 
 
 def _nested() -> bool:
-    return callsite.within("botocore.credentials")
+    return callsite.within("botocore.credentials") or callsite.within("aiobotocore.credentials")
 
 
 @lru_cache(maxsize=256)  # few regions, asked at each call

@@ -15,6 +15,7 @@ AGENT = ROOT / "agent" / "credwatch_agent"
 RECORDER_ROOMS: dict[str, set[str]] = {
     "__init__": {"instrumentor", "identity", "settings"},
     "bootstrap": {"instrumentor"},
+    "plugin": {"instrumentor"},
     "semconv": set(),
     "settings": set(),
     "guard": set(),
