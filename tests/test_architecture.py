@@ -40,6 +40,7 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
     "run": {"settings"},
+    "doctor": {"identity", "run", "settings", "exporting", "instrumentation", "instrumentor"},
     "cli": {"identity", "run", "doctor"},
     "__main__": {"cli"},
 }  # fmt: skip
