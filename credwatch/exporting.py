@@ -44,8 +44,13 @@ _OWN_HEADERS = frozenset(
 
 def headers_of(path: str) -> dict[str, str]:
     """Return the headers of a file of `name: value` lines; raises OSError or ValueError with a sentence."""
+    return headers_in(path, Path(path).read_text(encoding="utf-8"))
+
+
+def headers_in(path: str, text: str) -> dict[str, str]:
+    """Return the headers in the text of such a file; raises ValueError with a sentence that names `path`."""
     headers = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, colon, value = line.partition(":")

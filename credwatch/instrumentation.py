@@ -184,6 +184,10 @@ class Instrumentation:
             Seam(AioInstanceMetadataFetcher, "_get_credentials", self._around_async_imds, "the instance's role"),
         )
 
+    def missing(self) -> dict[str, str]:
+        """Return method -> what stays unknown, for each seam that the installed botocore does not have."""
+        return {f"{s.owner.__name__}.{s.name}": s.reason for s in self._seams() if s.name not in s.owner.__dict__}
+
     # --- what the seams see
 
     def _around_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
