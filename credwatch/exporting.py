@@ -7,6 +7,7 @@ they are often a vendor's API key.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,7 +66,7 @@ def metric_exporter(settings: Settings) -> MetricExporter:
     if settings.target[1] == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415
 
-        return grpc.OTLPMetricExporter(**_grpc_options(settings))
+        return grpc.OTLPMetricExporter(**_grpc_options(settings, grpc.OTLPMetricExporter))
     from opentelemetry.exporter.otlp.proto.http import metric_exporter as http  # noqa: PLC0415
 
     return http.OTLPMetricExporter(**_http_options(settings, "v1/metrics"))
@@ -76,7 +77,7 @@ def span_exporter(settings: Settings) -> SpanExporter:
     if settings.target[1] == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
 
-        return grpc.OTLPSpanExporter(**_grpc_options(settings))
+        return grpc.OTLPSpanExporter(**_grpc_options(settings, grpc.OTLPSpanExporter))
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
 
     return http.OTLPSpanExporter(**_http_options(settings, "v1/traces"))
@@ -114,17 +115,28 @@ def _only(headers: dict[str, str]) -> Callable[[PreparedRequest], PreparedReques
     return strip
 
 
-def _grpc_options(settings: Settings) -> dict[str, Any]:
+def _grpc_options(settings: Settings, exporter: type) -> dict[str, Any]:
     if not settings.endpoint:
         return {"timeout": TIMEOUT}
+    import grpc  # noqa: PLC0415 - only where something is exported
+
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
-    # a sequence, even an empty one, is used instead of the environment's headers
-    return {
+    options: dict[str, Any] = {
         "endpoint": settings.endpoint,
+        # an empty sequence would be replaced by the environment's headers
         "headers": tuple(headers.items()) or (("x-credwatch", "1"),),
         "timeout": TIMEOUT,
         "insecure": settings.endpoint.startswith("http://"),
+        "compression": grpc.Compression.Gzip,
     }
+    if not options["insecure"]:
+        # always given, or the exporter takes certificates and keys meant for another backend
+        roots = Path(settings.certificate).read_bytes() if settings.certificate else None
+        options["credentials"] = grpc.ssl_channel_credentials(root_certificates=roots)
+    if "channel_options" in inspect.signature(exporter).parameters:
+        # no proxy, as over HTTP; exporters before 1.36 have no such option
+        options["channel_options"] = (("grpc.enable_http_proxy", 0),)
+    return options
 
 
 @contextlib.contextmanager
@@ -196,6 +208,9 @@ class OtlpExport:
         self._resources: dict[frozenset[tuple[str, str]], Resource] = {}
         self._provider: Any = None
         self._told = False
+        if settings.target[1] == "grpc" and metrics is None:
+            # the gRPC exporters import it, and its import runs threads: in a process that exits, it fails
+            import opentelemetry.sdk._logs  # noqa: F401, PLC0415
 
     def _exporter(self) -> MetricExporter | None:
         """Import all that sending takes and make the exporter, once a process, with no fork in between."""
