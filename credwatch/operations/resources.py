@@ -166,6 +166,43 @@ def ssm_document(params: Mapping[str, object], place: Place) -> Named:
     return (f"arn:{place[0]}:ssm:{place[1]}:{account}:document/{name or '*'}",), bool(name)
 
 
+# --- EC2 ----------------------------------------------------------------------------------------
+
+# The kinds of resources by the id's prefix, where that tells it; a kind in a tag specification is its ARN's.
+_EC2_KINDS = {
+    "acl": "network-acl", "ami": "image", "cgw": "customer-gateway", "dopt": "dhcp-options", "eipalloc": "elastic-ip",
+    "eni": "network-interface", "fleet": "fleet", "fl": "vpc-flow-log", "h": "dedicated-host", "i": "instance",
+    "igw": "internet-gateway", "key": "key-pair", "lt": "launch-template", "nat": "natgateway", "pcx":
+    "vpc-peering-connection", "rtb": "route-table", "sg": "security-group", "sir": "spot-instances-request",
+    "snap": "snapshot", "subnet": "subnet", "tgw": "transit-gateway", "vgw": "vpn-gateway", "vol": "volume",
+    "vpc": "vpc", "vpce": "vpc-endpoint", "vpn": "vpn-connection",
+}  # fmt: skip
+_EC2_WITHOUT_ACCOUNT = frozenset({"image", "snapshot"})
+
+
+def _ec2(kind: str, name: str, place: Place) -> str:
+    account = "" if kind in _EC2_WITHOUT_ACCOUNT else place[2]
+    return f"arn:{place[0]}:ec2:{place[1]}:{account}:{kind}/{name}"
+
+
+def ec2_tagged(params: Mapping[str, object], place: Place) -> Named:
+    """Tagged resources of any kind: the id's prefix tells which; one that tells none leaves all open."""
+    names = _texts(params, "Resources")
+    kinds = [(_EC2_KINDS.get(name.partition("-")[0], "*"), name) for name in names] or [("*", "")]
+    return _several((_ec2(kind, name, place) if kind != "*" else "*", kind != "*") for kind, name in kinds)
+
+
+def ec2_tag_specifications(params: Mapping[str, object], place: Place) -> Named:
+    """Resources that are tagged when they are made: the kinds that the tag specifications name."""
+    listed = params.get("TagSpecifications")
+    entries = listed[:_MOST] if isinstance(listed, (list, tuple)) else []
+    kinds = {text(entry.get("ResourceType")) for entry in entries if isinstance(entry, dict)} - {""}
+    plain = {kind for kind in kinds if kind.replace("-", "").isalnum()}
+    if not plain:
+        return ("*",), False
+    return tuple(sorted(_ec2(kind, "*", place) for kind in plain)), True
+
+
 # --- Batch --------------------------------------------------------------------------------------
 
 
@@ -182,6 +219,6 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 
 
 SHAPES = (
-    batch_job_definition, events_rule, scheduler_schedule, glue_catalog, glue_database, glue_table, glue_function, bedrock_model,
-    ssm_instance, ssm_document,
+    batch_job_definition, bedrock_model, ec2_tag_specifications, ec2_tagged, events_rule, glue_catalog, glue_database,
+    glue_function, glue_table, scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip

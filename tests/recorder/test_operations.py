@@ -46,7 +46,7 @@ def test_a_case_is_written_once() -> None:
         ("xray", "GetGroup", "identity", "xray:GetGroup"),
         ("elbv2", "DescribeRules", "identity", "elasticloadbalancing:DescribeRules"),
         ("s3", "OperationOfTomorrow", "identity", "s3:OperationOfTomorrow"),
-        ("apigateway", "GetRestApis", "unknown", ""),
+        ("iotthingsgraph", "GetEntities", "unknown", ""),
         ("cognito-idp", "GetClientToken", "unknown", ""),
         ("no-such-service", "Get", "unknown", ""),
         ("../s3", "GetObject", "unknown", ""),

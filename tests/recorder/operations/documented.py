@@ -5,6 +5,8 @@ documentation says, which botocore ships: a test reads it again. `REFERENCE` is 
 authorization reference, at the address beside it.
 """
 
+# ruff: noqa: E501  # names of AWS are as long as they are
+
 from __future__ import annotations
 
 from collections.abc import Mapping
