@@ -78,6 +78,40 @@ def resolve(  # one call's facts, each named by the caller
     return Resolution(tuple(authorizations), facets, mapping, VERSION, detail if exact else "service")
 
 
+def rederive(  # what was stored of one usage, each part named by the caller
+    service: str,
+    operation: str,
+    facets: Facets,
+    authorizations: Authorizations,
+    *,
+    partition: str = "aws",
+    detail: str = "container",
+) -> Resolution:
+    """Return what this version of the map makes of old telemetry; the parameters are gone, their facets are not.
+
+    An action that was known keeps its ARNs, one that is checked on the same resources takes theirs, and of any
+    other only the kind of resource is known. With the version that wrote the facets the answer is the old one.
+    """
+    entry = table.recall(service, operation, facets)
+    if entry is None:
+        return _without_row(service, operation, detail)
+    held, plan, mapping = entry.again(facets)
+    if detail == "none" or not plan:
+        return Resolution(tuple([(action, ()) for action, _ in plan]), held, mapping, VERSION, "none")
+    stored = {action: arns for action, arns in authorizations if arns and arns != ("*",)}
+    same = {shapes: stored[action] for action, shapes in plan if shapes and action in stored}
+    place = (partition or "*", "*", "*", "service")
+    exact, found = True, []
+    for action, shapes in plan:
+        arns, known = stored.get(action) or same.get(shapes, ()), True
+        if not arns or not shapes:
+            arns, known = _union(shapes, EVERYTHING, place)
+            known = known and not shapes
+        exact = exact and known
+        found.append((action, arns))
+    return Resolution(tuple(found), held, mapping, VERSION, detail if exact else "service")
+
+
 def _union(shapes: tuple[Shape, ...], given: Mapping[str, object], place: Place) -> Named:
     if not shapes:
         return ("*",), True

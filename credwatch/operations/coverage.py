@@ -57,9 +57,14 @@ def forwarded(service: str, operation: str) -> tuple[str, ...]:
     A grant of one of them may be used without any call that a recorder sees: it is never unused.
     """
     found: set[str] = set()
-    for row in packaged.general("forwarded").get("rows", ()):
+    for row in packaged.general("forwarding").get("rows", ()):
         if service in row["services"] and (operation in row["operations"] or row["operations"] == ["*"]):
             found.update(row["actions"])
+    generated = packaged.general("forwarded")
+    found.update(generated.get("documented", {}).get(service, {}).get(operation, ()))
+    tagging = generated.get("tagging", {}).get(service, {})
+    if operation in tagging.get("operations", ()):
+        found.add(tagging["action"])
     return tuple(sorted(found))
 
 

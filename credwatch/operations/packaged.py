@@ -18,7 +18,7 @@ def service(name: str) -> dict[str, Any] | None:
     return _read(f"{name}.json")
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def general(name: str) -> dict[str, Any]:
     """Return one of the files that speak of all services; `name` is one of ours."""
     return _read(f"general/{name}.json") or {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from credwatch.operations import s3
+from credwatch.operations import resources, s3
 from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, text
 
 # --- SQS ----------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ SHAPES: Mapping[str, Shape] = {
     for function in (
         s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_object_lambda, s3.s3_directory, sqs_queue,
         lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
-        ssm_parameter, sts_root, ecs_task_definition,
+        ssm_parameter, sts_root, ecs_task_definition, *resources.SHAPES,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {"s3_source_version": s3.s3_source_version}

@@ -257,6 +257,16 @@ def find(service: str, operation: str, params: object) -> Entry | None:
     return known.plain.get(operation)
 
 
+def recall(service: str, operation: str, facets: Facets) -> Entry | None:
+    """As `find`, from the facets of old telemetry: the parameters that told the variant are gone."""
+    if type(service) is not str or type(operation) is not str:
+        return None
+    known = load(service)
+    variant = dict(facets).get("variant")
+    part = known.variants.get(variant, known.plain) if variant else known.plain
+    return part.get(operation)
+
+
 def entries(service: str, operation: str) -> tuple[Entry, ...]:
     """Return the entries of an operation, the plain one first, then those of variants that have rows for it."""
     known = load(service)

@@ -137,6 +137,8 @@ def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
                 partition, _, there, owner = given.split(":", 5)[1:5]
                 place = (partition, there, owner, place[3])
             head = head.replace("{" + name + "}", given.rpartition("/")[2] or "*")
+        if literal and value.startswith("/" + literal):
+            value = value[1:]  # `/hostedzone/Z1`, as Route 53 answers
         if literal and value.startswith(literal):
             value = value[len(literal) :] or "*"  # `alias/name` where the ARN says `alias/{}`
         return (

