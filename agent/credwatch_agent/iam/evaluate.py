@@ -69,7 +69,7 @@ class Result:
     unknown: tuple[str, ...] = ()
 
 
-def evaluate(  # noqa: PLR0913 - one argument a layer
+def evaluate(
     request: Request,
     *,
     identity: Layer,
