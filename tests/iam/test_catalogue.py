@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from credwatch_agent.iam import catalogue
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from credwatch_agent.iam.document import parse
 from credwatch_agent.iam.evaluate import Decision, Request, evaluate
 

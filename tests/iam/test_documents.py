@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+
 from credwatch_agent.iam.document import PolicyError, parse, parse_encoded, unreadable
 from credwatch_agent.iam.evaluate import Decision, Reason, Request, evaluate
 

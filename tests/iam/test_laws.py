@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from credwatch_agent.iam.document import Policy, Statement, parse
-from credwatch_agent.iam.evaluate import EVERY_OTHER, MISSING, Decision, Request, Result, allowing, evaluate
-from credwatch_agent.iam.pattern import MAX_BACKTRACKING_STARS, Globs, could_match, covers, tokens
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from credwatch_agent.iam.document import Policy, Statement, parse
+from credwatch_agent.iam.evaluate import EVERY_OTHER, MISSING, Decision, Request, Result, allowing, evaluate
+from credwatch_agent.iam.pattern import MAX_BACKTRACKING_STARS, Globs, could_match, covers, tokens
 from tests.iam import naive
 from tests.iam.strategies import ACTIONS, ARNS, contexts, documents, policies, statements
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from credwatch_agent.iam.document import Policy, parse
 from credwatch_agent.iam.evaluate import (
     EVERY_OTHER,
