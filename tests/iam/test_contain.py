@@ -6,11 +6,11 @@ from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+
 from credwatch_agent.iam.contain import Containment, NotProved, Proved, Refuted, contain
 from credwatch_agent.iam.document import Policy, parse
 from credwatch_agent.iam.evaluate import Decision, evaluate
-from hypothesis import given, settings
-
 from tests.iam import naive
 from tests.iam.strategies import ACTIONS, ARNS, VALUES, documents
 

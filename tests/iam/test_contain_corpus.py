@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from credwatch_agent.iam.contain import NotProved, Proved, Refuted, contain
 from credwatch_agent.iam.document import parse
 from credwatch_agent.iam.evaluate import Decision, Request, evaluate
-
 from tests.iam.corpus import SAMPLE, SIZE, calls, pairs
 
 DENIED = {Decision.IMPLICITLY_DENIED, Decision.EXPLICITLY_DENIED}
