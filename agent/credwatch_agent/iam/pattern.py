@@ -340,7 +340,18 @@ def included(inner: Tokens, outer: Sequence[Tokens]) -> bool:
     """
     if any(each in {(Wild.STAR,), inner} for each in outer):
         return True
+    sample = _sample(inner)
+    if sample is not None and not any(globs(each).match(sample) for each in outer):
+        return False
     return _included(inner, tuple(outer))
+
+
+@lru_cache(maxsize=16_384)
+def _sample(pattern: Tokens) -> str | None:
+    """Return a word of a pattern without variables: most patterns that do not cover it lack this one."""
+    if has_variables(pattern):
+        return None
+    return "".join(token if isinstance(token, str) else "x" for token in pattern)
 
 
 @lru_cache(maxsize=16_384)
