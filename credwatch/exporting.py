@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from credwatch.semconv import SCHEMA, SCHEMA_ATTRIBUTE
 from credwatch.settings import Settings
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
     from requests import PreparedRequest
+
+logger = logging.getLogger("credwatch")
+
+Made = TypeVar("Made")
 
 TIMEOUT = 5.0
 """Seconds that one request may take, retries included; nothing of the application waits for it."""
@@ -177,17 +181,38 @@ class OtlpExport:
         self._collected: Any = None
         self._resources: dict[frozenset[tuple[str, str]], Resource] = {}
         self._provider: Any = None
+        self._told = False
 
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
         """Send one request; True if the receiver has it."""
         from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - only where something is sent
 
         if self._metrics is None:
-            self._metrics = metric_exporter(self._settings)
+            self._metrics = self._made(metric_exporter)
             quiet()
+        if self._metrics is None:
+            return False
         with _suppressed():
-            result = self._metrics.export(metrics_data(points, self._resource(resource), self._version))
+            try:
+                result = self._metrics.export(metrics_data(points, self._resource(resource), self._version))
+            except OSError:  # a certificate file that is not there
+                return False
         return bool(result is MetricExportResult.SUCCESS)
+
+    def _made(self, make: Callable[[Settings], Made]) -> Made | None:
+        """Return a new exporter, or None, said once, where a file that the settings name is not to be read."""
+        try:
+            return make(self._settings)
+        except (OSError, ValueError) as error:
+            if not self._told:
+                self._told = True
+                # the type alone: what the variable holds may be the header itself
+                logger.warning(
+                    "credwatch: CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE cannot be used (%s); expected the path "
+                    "of a readable file, headers as `name: value` lines; nothing is exported",
+                    type(error).__name__,
+                )
+            return None
 
     def provider(self, resource: Mapping[str, str]) -> TracerProvider:
         """Return a private TracerProvider, for a process in which the application has none."""
@@ -195,7 +220,7 @@ class OtlpExport:
             from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
             self._collected = _collector()
-            self._spans = span_exporter(self._settings)
+            self._spans = self._made(span_exporter)
             self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
             self._provider.add_span_processor(self._collected)
             quiet()
@@ -208,6 +233,9 @@ class OtlpExport:
 
         delivered = True
         while self._collected is not None and (spans := self._collected.take(SPANS_PER_REQUEST)):
+            if self._spans is None:
+                delivered = False
+                continue
             with _suppressed():
                 delivered = self._spans.export(spans) is SpanExportResult.SUCCESS and delivered
         return delivered

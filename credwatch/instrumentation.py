@@ -6,6 +6,7 @@ are blind, each a row with its reason. All edges (clock, environment, network) m
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from credwatch import __version__
 from credwatch.exporting import OtlpExport
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
+from credwatch.operations import resolve
 from credwatch.probe import fetch
 from credwatch.provenance import Registry, Surroundings
 from credwatch.recorder import CONTEXT, Holder, Recorder, UsageKey
@@ -35,7 +37,7 @@ logger = logging.getLogger("credwatch")
 TESTED_BOTOCORE = ((1, 34), (1, 45))
 """Versions of botocore that the tests cover: from the first, up to but not including the second."""
 
-_UNIQUE_ID = "credwatch"
+_activations = itertools.count()
 
 
 # --- seams ---------------------------------------------------------------------------------------
@@ -64,6 +66,8 @@ class Instrumentation:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.settings = settings
+        # clients keep the handlers of an activation that ended: the next one's must not count as those
+        self._unique_id = f"credwatch-{next(_activations)}"
         self.guard = guard or Guard()
         plain = settings.key_id == "plain"
         self.registry = Registry(Surroundings.of(environ))
@@ -76,6 +80,7 @@ class Instrumentation:
             capture,
             detail=settings.resources,
             call_site=settings.call_site,
+            resolve=self.guard.wrap(resolve),
         )
         if export is None and settings.target[0]:
             export = OtlpExport(settings, __version__)
@@ -133,7 +138,7 @@ class Instrumentation:
 
     def _hook(self, emitter: Any) -> None:
         for event, handler in self._events:
-            emitter.register_first(event, handler, unique_id=f"{_UNIQUE_ID}-{event}")
+            emitter.register_first(event, handler, unique_id=f"{self._unique_id}-{event}")
 
     def _wrap(self, seam: Seam) -> None:
         original = seam.owner.__dict__.get(seam.name)
@@ -171,22 +176,23 @@ class Instrumentation:
             **kwargs: Any,
         ) -> Any:
             result = original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
-            observe(signer, request, signing_type)
+            observe(signer, operation_name, request, signing_type)
             return result
 
         return sign
 
-    def _signed(self, signer: Any, request: Any, signing_type: str) -> None:
+    def _signed(self, signer: Any, operation: str, request: Any, signing_type: str) -> None:
         context = request.context
         if CONTEXT not in context and signing_type == "standard":
             self._hook(signer._event_emitter)
         if signing_type == "presign-post":
             found = from_form(context.get("s3-presign-post-fields") or {})
         else:
-            found = from_request(request.headers, request.url)
+            found = from_request(request.headers, request.url, getattr(request, "data", None))
         signing = context.get("signing") or {}
         holder = _holder(signing.get("request_credentials") or signer._credentials)
-        self.recorder.signed(context, found, request.url, holder, signing_type != "standard")
+        signed_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
+        self.recorder.signed(context, found, request.url, holder, signing_type != "standard", signed_as)
 
     def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def observe(answer: Any, url: str) -> None:

@@ -7,6 +7,7 @@ raise into the application: whatever goes wrong is one log line.
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import sys
@@ -63,7 +64,11 @@ def _instrument(
         if export is None:
             logger.info("credwatch: no OTLP endpoint is configured (CREDWATCH_ENDPOINT); nothing is exported")
         instrumentation = Instrumentation(settings, os.environ, export=export, provider=tracer_provider)
-        instrumentation.attach()
+        try:
+            instrumentation.attach()
+        except Exception:
+            instrumentation.detach()  # all or nothing
+            raise
         _active = instrumentation
         _hook_life()
 
@@ -111,6 +116,10 @@ def _hook_life() -> None:
         return
     _hooked = True
     atexit.register(_close)
+    # a child of a fork server begins before us and leaves by `os._exit`: its bootstrap is to come, or was
+    _before_fork()
+    if _in_multiprocessing_child():
+        _finalize_in_multiprocessing()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
@@ -130,11 +139,16 @@ def _before_fork() -> None:
     if util is None or _multiprocessing_hooked or _active is None:
         return
     _multiprocessing_hooked = True
-    util.register_after_fork(_active, _in_multiprocessing_child)
+    util.register_after_fork(_in_multiprocessing_child, _finalize_in_multiprocessing)
 
 
-def _in_multiprocessing_child(_: object) -> None:
-    util = sys.modules["multiprocessing.util"]
+def _in_multiprocessing_child() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+def _finalize_in_multiprocessing(_: object = None) -> None:
+    util = importlib.import_module("multiprocessing.util")
     util.Finalize(None, _close, exitpriority=-100)
 
 

@@ -52,7 +52,8 @@ def _count(low: int, high: int) -> Callable[[str], int]:
 
 
 def _url(text: str) -> str:
-    if text.startswith(("http://", "https://")) and len(text) > len("https://"):
+    scheme, _, rest = text.partition("://")
+    if scheme in ("http", "https") and rest.strip("/"):
         return text.rstrip("/")
     raise ValueError("expected a URL that begins with http:// or https://")
 

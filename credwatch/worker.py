@@ -21,7 +21,7 @@ from opentelemetry.trace import TracerProvider
 from credwatch import semconv
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
-from credwatch.provenance import Answer, Question, Registry
+from credwatch.provenance import Answer, Question, Registry, account_of
 from credwatch.recorder import Call, Recorder, UsageKey
 from credwatch.reporting import Report
 from credwatch.telemetry import Point, Spans
@@ -115,21 +115,19 @@ class Worker:
         """Take a closed call: make its span now where that is possible, else leave it to the thread."""
         if self._thread is None:
             self._begin()
-        origin = call.usage.origin if call.usage is not None else None
-        if origin is not None and not origin.settled:
+        settled = call.usage is None or call.usage.origin.settled
+        if not settled:
             self._wake.set()
-        elif origin is not None:
-            provider = self._application_provider()
-            if provider is not None:
-                if self._spans.wanted(call):
-                    self._spans.emit(call, provider)
-                return
+        if not self._spans.wanted(call):
+            return
+        provider = self._application_provider()
+        # another's span cannot wait: it ends with the call
+        if self._spans.enrich(call) or (settled and provider is not None and self._spans.emit(call, provider)):
+            return
         self._wait(call)
 
     def _wait(self, call: Call) -> None:
         if self._edges.export is None and self._application_provider() is None:
-            return
-        if not self._spans.wanted(call):
             return
         if len(self._waiting) == _WAITING_SPANS:
             self._spans_dropped += 1
@@ -194,7 +192,7 @@ class Worker:
                 return Answer(False)
             profile = found.pop("credwatch.instance_profile.arn")
             resource.update({name: value for name, value in found.items() if value and name not in resource})
-            return Answer(True, profile.split(":")[4], profile)
+            return Answer(True, account_of(profile), profile)
         metadata = self._edges.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
         return Answer("aws.ecs.task.arn" in resource or ecs(metadata, self._edges.fetch) is not None)
 

@@ -6,9 +6,11 @@ python -m examples.demo [--rounds N] [--keep DIRECTORY]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,9 +21,6 @@ from examples.demo import agent, counting, launch, trace
 from examples.demo.launch import Finished
 from examples.demo.plan import plan
 from examples.demo.world import World, running
-
-WINDOW_DAYS = "0.00001"
-"""The demo has seconds where production has 90 days; the report says so."""
 
 console = Console(highlight=False)
 
@@ -56,7 +55,7 @@ def _demo(directory: Path, rounds: int) -> int:
         _say("5", "the agent reads roles, policies, tasks and hosts, and compares:")
         agent.command(["snapshot", "--out", str(snapshot)], extra=world.auditor_environment())
         console.print()
-        agent.command(["report", "--db", str(db), "--snapshot", str(snapshot), "--window", WINDOW_DAYS])
+        agent.command(["report", "--db", str(db), "--snapshot", str(snapshot), "--window", _window(db)])
         console.print()
         _say("6", "a span of the application, as any trace backend shows it:")
         _show_trace(db)
@@ -84,11 +83,8 @@ def _run_services(world: World, serving: agent.Agent, rounds: int) -> dict[str, 
 
 
 def _compare(world: World, db: Path, finished: Mapping[str, Finished]) -> bool:
-    store = SqliteStore.open(db, read_only=True)
-    try:
+    with contextlib.closing(SqliteStore.open(db, read_only=True)) as store:
         telemetry = store.telemetry()
-    finally:
-        store.close()
     ours = counting.by_credwatch(telemetry)
     theirs = counting.by_applications(world.plan, finished)
     moto = counting.by_moto(world.counts(), {counting.signs_as(world.plan, one) for one in world.plan.services})
@@ -102,14 +98,18 @@ def _compare(world: World, db: Path, finished: Mapping[str, Finished]) -> bool:
     return equal
 
 
+def _window(db: Path) -> str:
+    """Return, in days, how long all services have reported: seconds here, where production has 90 days."""
+    with contextlib.closing(SqliteStore.open(db, read_only=True)) as store:
+        begun = max(process.first_ns for process in store.telemetry().processes.values())
+    return f"{(time.time_ns() - begun) / (86_400 * 10**9):.9f}"
+
+
 def _show_trace(db: Path) -> None:
-    store = SqliteStore.open(db, read_only=True)
-    try:
+    with contextlib.closing(SqliteStore.open(db, read_only=True)) as store:
         spans = store.spans()
-        chosen = next(span for span in spans if span.name == "S3.PutObject")
-        console.print(trace.tree([span for span in spans if span.trace_id == chosen.trace_id]), markup=False)
-    finally:
-        store.close()
+    chosen = next(span for span in spans if span.name == "S3.PutObject")
+    console.print(trace.tree([span for span in spans if span.trace_id == chosen.trace_id]), markup=False)
     console.print()
 
 
