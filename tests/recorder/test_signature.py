@@ -30,7 +30,8 @@ URL = "https://bucket.s3.amazonaws.com/key"
         (
             {},
             URL
-            + "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request",
+            + "?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+            + "&X-Amz-Credential=AKIDEXAMPLE%2F20260101%2Feu-west-1%2Fs3%2Faws4_request",
             None,
             Signature("query", "AKIDEXAMPLE", "eu-west-1", "s3"),
         ),

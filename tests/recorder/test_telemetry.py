@@ -100,7 +100,7 @@ def test_the_parent_is_the_span_around_the_call(
     assert child.parent == parent.get_span_context()
 
 
-@pytest.mark.parametrize("key", [_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"])
+@pytest.mark.parametrize("key", [_SUPPRESS_INSTRUMENTATION_KEY, "suppress_instrumentation"], ids=["api", "contrib"])
 def test_suppressed_calls_are_counted_and_have_no_span(
     recording: Recording, spans: InMemorySpanExporter, key: str
 ) -> None:
