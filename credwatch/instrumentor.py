@@ -117,7 +117,7 @@ def _hook_life() -> None:
     _hooked = True
     atexit.register(_close)
     # a child of a fork server begins before us and leaves by `os._exit`: its bootstrap is to come, or was
-    _before_fork()
+    _hook_multiprocessing()
     if _in_multiprocessing_child():
         _finalize_in_multiprocessing()
     if hasattr(os, "register_at_fork"):
@@ -135,10 +135,15 @@ _forking: set[int] = set()  # threads that fork and hold the lock of imports
 
 
 def _before_fork() -> None:
-    """Wait for imports of the worker; see that a child of multiprocessing, which leaves by `os._exit`, closes."""
-    global _multiprocessing_hooked  # noqa: PLW0603 - once a process
+    """Wait until the worker has imported what it is importing."""
+    _hook_multiprocessing()
     if _active is not None and exporting.importing.acquire(timeout=_IMPORT_SECONDS):
         _forking.add(threading.get_ident())
+
+
+def _hook_multiprocessing() -> None:
+    """See that a child of multiprocessing, which leaves by `os._exit`, closes."""
+    global _multiprocessing_hooked  # noqa: PLW0603 - once a process
     util = sys.modules.get("multiprocessing.util")
     if util is None or _multiprocessing_hooked or _active is None:
         return
