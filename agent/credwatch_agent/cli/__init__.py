@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from credwatch_agent import __version__
-from credwatch_agent.cli import serve
+from credwatch_agent.cli import diff, explain, policy_check, recommend, report, serve, simulate, snapshot
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, EXIT_CODES, USAGE
 
@@ -27,6 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("snapshot")(snapshot.snapshot)
+app.command("report")(report.report)
+app.command("simulate")(simulate.simulate)
+app.command("recommend")(recommend.recommend)
+app.command("explain")(explain.explain)
+app.command("diff")(diff.diff)
+app.command("policy-check")(policy_check.policy_check)
 
 
 def _version(asked: bool) -> None:

@@ -5,6 +5,7 @@ An error's text is one sentence for the user: what, where, what to do.
 
 from __future__ import annotations
 
+from credwatch_agent.snapshot import SnapshotError
 from credwatch_agent.store import StoreError
 
 CLEAN = 0
@@ -25,5 +26,6 @@ EXIT_CODES: dict[type[Exception], int] = {
     UsageError: USAGE,
     CannotServe: COULD_NOT_KNOW,
     StoreError: COULD_NOT_KNOW,
+    SnapshotError: COULD_NOT_KNOW,
 }
 """A row for each error that a room raises for the user; any other exception is a bug and shows itself."""

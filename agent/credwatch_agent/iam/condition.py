@@ -55,21 +55,22 @@ class Condition:
 # --- values -------------------------------------------------------------------------------------
 
 
-def _number(value: str) -> Decimal:
+def number(value: str) -> Decimal:
+    """Read a number; raises ValueError."""
     try:
-        number = Decimal(value.strip())
+        found = Decimal(value.strip())
     except InvalidOperation:
         raise ValueError(f"`{value}` is not a number") from None
-    if not number.is_finite():
+    if not found.is_finite():
         raise ValueError(f"`{value}` is not a number")
-    return number
+    return found
 
 
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d))?)?)?")
 _EPOCH = re.compile(r"-?\d{5,}(\.\d+)?")
 
 
-def _date(value: str) -> Decimal:
+def date(value: str) -> Decimal:
     """Read a W3C date or epoch seconds; four digits are a year. Returns epoch seconds."""
     source = value.strip()
     if _EPOCH.fullmatch(source):
@@ -107,7 +108,8 @@ def _binary(value: str) -> bytes:
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _network(value: str) -> Network:
+def network(value: str) -> Network:
+    """Read an address or a CIDR block; raises ValueError."""
     if ":" in value and "/" not in value:
         # the guide gives /32 as the default prefix and names no other for IPv6
         raise ValueError(f"`{value}` is an IPv6 address without a prefix length")
@@ -136,8 +138,8 @@ def _bytes(value: str) -> Test:
 
 
 def _ip(value: str) -> Test:
-    network = _network(value)
-    return lambda seen: _inside(ipaddress.ip_address(seen), network)
+    block = network(value)
+    return lambda seen: _inside(ipaddress.ip_address(seen), block)
 
 
 def _inside(address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: Network) -> bool:
@@ -175,18 +177,18 @@ OPERATORS: Mapping[str, Operator] = {
     "ArnLike": Operator(text="arn"),
     "ArnNotEquals": Operator(text="arn", negated=True),
     "ArnNotLike": Operator(text="arn", negated=True),
-    "NumericEquals": Operator(_ordered(_number, _eq)),
-    "NumericNotEquals": Operator(_ordered(_number, _eq), negated=True),
-    "NumericLessThan": Operator(_ordered(_number, _lt)),
-    "NumericLessThanEquals": Operator(_ordered(_number, _le)),
-    "NumericGreaterThan": Operator(_ordered(_number, _gt)),
-    "NumericGreaterThanEquals": Operator(_ordered(_number, _ge)),
-    "DateEquals": Operator(_ordered(_date, _eq)),
-    "DateNotEquals": Operator(_ordered(_date, _eq), negated=True),
-    "DateLessThan": Operator(_ordered(_date, _lt)),
-    "DateLessThanEquals": Operator(_ordered(_date, _le)),
-    "DateGreaterThan": Operator(_ordered(_date, _gt)),
-    "DateGreaterThanEquals": Operator(_ordered(_date, _ge)),
+    "NumericEquals": Operator(_ordered(number, _eq)),
+    "NumericNotEquals": Operator(_ordered(number, _eq), negated=True),
+    "NumericLessThan": Operator(_ordered(number, _lt)),
+    "NumericLessThanEquals": Operator(_ordered(number, _le)),
+    "NumericGreaterThan": Operator(_ordered(number, _gt)),
+    "NumericGreaterThanEquals": Operator(_ordered(number, _ge)),
+    "DateEquals": Operator(_ordered(date, _eq)),
+    "DateNotEquals": Operator(_ordered(date, _eq), negated=True),
+    "DateLessThan": Operator(_ordered(date, _lt)),
+    "DateLessThanEquals": Operator(_ordered(date, _le)),
+    "DateGreaterThan": Operator(_ordered(date, _gt)),
+    "DateGreaterThanEquals": Operator(_ordered(date, _ge)),
     "Bool": Operator(_bool),
     "BinaryEquals": Operator(_bytes),
     "IpAddress": Operator(_ip),
@@ -220,7 +222,7 @@ def problem(condition: Condition) -> str:
             if operator.build is not None:
                 operator.build(value)
             elif operator.text == "arn":
-                _arn(value, variables=condition.variables)
+                arn_tokens(value, variables=condition.variables)
     except ValueError as error:
         return str(error)
     return ""
@@ -243,11 +245,12 @@ def holds(condition: Condition, context: Context, unknown: set[str]) -> Truth:
         absent = values is Presence.ABSENT or not values
         return any(_boolean(wanted) is absent for wanted in condition.values)
     if not isinstance(values, tuple):
-        return _when_absent(condition, operator)
+        return when_absent(condition, operator)
     return _compare(condition, operator, values, context, unknown)
 
 
-def _when_absent(condition: Condition, operator: Operator) -> bool:
+def when_absent(condition: Condition, operator: Operator) -> bool:
+    """Say whether the clause holds in a request that does not have its key."""
     if condition.if_exists or condition.qualifier == "ForAllValues":
         return True
     return operator.negated and condition.qualifier != "ForAnyValue"
@@ -286,14 +289,15 @@ def _one(condition: Condition, operator: Operator, seen: str, context: Context, 
 
 def _typed(condition: Condition, value: str, seen: str, unknown: set[str]) -> Truth:
     try:
-        return _test(condition.operator, value)(seen)
+        return compiled(condition.operator, value)(seen)
     except ValueError:
         unknown.add(f"not of the operator's type: {condition.key}")
         return None
 
 
 @lru_cache(maxsize=16_384)
-def _test(operator: str, value: str) -> Test:
+def compiled(operator: str, value: str) -> Test:
+    """Return the test of one policy value; raises ValueError if it cannot be read."""
     build = OPERATORS[operator].build
     if build is None:
         raise ValueError(f"`{operator}` compares text")
@@ -303,8 +307,8 @@ def _test(operator: str, value: str) -> Test:
 def _textual(condition: Condition, value: str, seen: str, context: Context, unknown: set[str]) -> Truth:
     kind = OPERATORS[condition.operator].text
     if kind == "arn":
-        return _arn_like(_arn(value, variables=condition.variables), seen, context, unknown)
-    pattern = fill(_text(value, variables=condition.variables, wildcards=kind == "like"), context, unknown)
+        return _arn_like(arn_tokens(value, variables=condition.variables), seen, context, unknown)
+    pattern = fill(text_tokens(value, variables=condition.variables, wildcards=kind == "like"), context, unknown)
     if not isinstance(pattern, tuple):
         return None if pattern is Presence.UNKNOWN else False
     if kind == "like":
@@ -329,12 +333,13 @@ def _arn_like(patterns: tuple[Tokens, ...], seen: str, context: Context, unknown
 
 
 @lru_cache(maxsize=16_384)
-def _text(value: str, *, variables: bool, wildcards: bool) -> Tokens:
+def text_tokens(value: str, *, variables: bool, wildcards: bool) -> Tokens:
+    """Split the value of an operator that compares text."""
     return tokens(value, variables=variables, wildcards=wildcards)
 
 
 @lru_cache(maxsize=16_384)
-def _arn(value: str, *, variables: bool) -> tuple[Tokens, ...]:
+def arn_tokens(value: str, *, variables: bool) -> tuple[Tokens, ...]:
     """Split an ARN pattern into its six components; a colon inside `${...}` does not separate."""
     parts: list[Tokens] = [()]
     for each in tokens(value, variables=variables):

@@ -132,6 +132,16 @@ def fill(pattern: Tokens, context: Context, unknown: set[str]) -> Tokens | Prese
     return tuple(filled)
 
 
+def canonical(pattern: Tokens) -> Tokens:
+    """Write the keys of variables in lower case: they are case-insensitive."""
+    return tuple(Variable(each.key.lower(), each.default) if isinstance(each, Variable) else each for each in pattern)
+
+
+def loosen(pattern: Tokens) -> Tokens:
+    """Let each variable be anything: the pattern matches at least what it matched."""
+    return _collapse(Wild.STAR if isinstance(token, Variable) else token for token in pattern)
+
+
 def has_variables(pattern: Tokens) -> bool:
     """Say whether the pattern depends on the request's context."""
     return any(isinstance(token, Variable) for token in pattern)
@@ -151,7 +161,7 @@ class Globs:
         flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
         self._regex = re.compile("|".join(map(_regex, plain)), flags).fullmatch if plain else None
         self._automata = tuple(
-            _lower(each) if ignore_case else each for each in self.patterns if _stars(each) > MAX_BACKTRACKING_STARS
+            lower(each) if ignore_case else each for each in self.patterns if _stars(each) > MAX_BACKTRACKING_STARS
         )
 
     def match(self, value: str) -> bool:
@@ -233,7 +243,8 @@ def _regex(pattern: Tokens) -> str:
     return "".join(token.value if isinstance(token, Wild) else re.escape(str(token)) for token in pattern)
 
 
-def _lower(pattern: Tokens) -> Tokens:
+def lower(pattern: Tokens) -> Tokens:
+    """Write the characters of a pattern in lower case."""
     return tuple(token.lower() if isinstance(token, str) else token for token in pattern)
 
 
@@ -241,22 +252,28 @@ def _lower(pattern: Tokens) -> Tokens:
 # A state is a position in the tokens; a set of states is a bit mask.
 
 
-def _accepts(token: Token, char: str) -> bool:
+Letter = str | Variable
+"""One step of a word: a character, or a variable, which stands for the same unknown text on both sides."""
+
+
+def _accepts(token: Token, letter: Letter) -> bool:
+    if isinstance(letter, Variable):
+        return token is Wild.STAR or token == letter
     if isinstance(token, Wild):
-        return char != ":" or token in {Wild.STAR, Wild.ONE}
-    return token == char
+        return letter != ":" or token in {Wild.STAR, Wild.ONE}
+    return token == letter
 
 
-def _bits(mask: int) -> Iterator[int]:
+def bits(mask: int) -> Iterator[int]:
     while mask:
         lowest = mask & -mask
         yield lowest.bit_length() - 1
         mask ^= lowest
 
 
-def _close(pattern: Tokens, mask: int) -> int:
+def close(pattern: Tokens, mask: int) -> int:
     """Add the states that are reached by letting stars match nothing."""
-    for at in _bits(mask):
+    for at in bits(mask):
         after = at
         while after < len(pattern) and pattern[after] in _STARS:
             after += 1
@@ -264,18 +281,19 @@ def _close(pattern: Tokens, mask: int) -> int:
     return mask
 
 
-def _step(pattern: Tokens, mask: int, char: str) -> int:
+def step(pattern: Tokens, mask: int, letter: Letter) -> int:
+    """Follow one letter from a set of states."""
     after = 0
-    for at in _bits(mask):
-        if at < len(pattern) and _accepts(pattern[at], char):
+    for at in bits(mask):
+        if at < len(pattern) and _accepts(pattern[at], letter):
             after |= 1 << at if pattern[at] in _STARS else 1 << at + 1
-    return _close(pattern, after)
+    return close(pattern, after)
 
 
 def _simulate(pattern: Tokens, value: str) -> bool:
-    mask = _close(pattern, 1)
+    mask = close(pattern, 1)
     for char in value:
-        mask = _step(pattern, mask, char)
+        mask = step(pattern, mask, char)
         if not mask:
             return False
     return bool(mask >> len(pattern) & 1)
@@ -316,18 +334,30 @@ def _share(mine: Token, theirs: Token) -> bool:
 
 
 def included(inner: Tokens, outer: Sequence[Tokens]) -> bool:
-    """Prove that each string that `inner` matches is matched by one of `outer`; False is "not proved"."""
+    """Prove that each string that `inner` matches is matched by one of `outer`; False is "not proved".
+
+    A variable is opaque: whatever its value, it is covered by itself and by a star that crosses everything.
+    """
     if any(each in {(Wild.STAR,), inner} for each in outer):
         return True
+    sample = _sample(inner)
+    if sample is not None and not any(globs(each).match(sample) for each in outer):
+        return False
     return _included(inner, tuple(outer))
+
+
+@lru_cache(maxsize=16_384)
+def _sample(pattern: Tokens) -> str | None:
+    """Return a word of a pattern without variables: most patterns that do not cover it lack this one."""
+    if has_variables(pattern):
+        return None
+    return "".join(token if isinstance(token, str) else "x" for token in pattern)
 
 
 @lru_cache(maxsize=16_384)
 def _included(inner: Tokens, outer: tuple[Tokens, ...]) -> bool:
     """Follow all strings of `inner` at once; one that ends where none of `outer` can end refutes."""
-    named = {token for pattern in (inner, *outer) for token in pattern if isinstance(token, str)}
-    alphabet = [*sorted(named | {":"}), "\0"]  # the last stands for every character that no pattern names
-    start = (_close(inner, 1), tuple(_close(each, 1) for each in outer))
+    start = (close(inner, 1), tuple(close(each, 1) for each in outer))
     seen, queue = {start}, [start]
     while queue:
         mask, masks = queue.pop()
@@ -335,18 +365,25 @@ def _included(inner: Tokens, outer: tuple[Tokens, ...]) -> bool:
             return False
         if not any(masks) or len(seen) > MAX_STATES:
             return False
-        for char in _next(inner, mask, alphabet):
-            after = tuple(_step(p, m, char) for m, p in zip(masks, outer, strict=True))
-            state = (_step(inner, mask, char), after)
+        for letter in letters(inner, mask, zip(outer, masks, strict=True)):
+            after = tuple(step(p, m, letter) if m else 0 for m, p in zip(masks, outer, strict=True))
+            state = (step(inner, mask, letter), after)
             if state not in seen:
                 seen.add(state)
                 queue.append(state)
     return True
 
 
-def _next(pattern: Tokens, mask: int, alphabet: Sequence[str]) -> Iterable[str]:
-    """Return the characters worth trying: only those that some state accepts."""
-    tokens_ = {pattern[at] for at in _bits(mask) if at < len(pattern)}
-    if any(isinstance(token, Wild) for token in tokens_):
-        return [char for char in alphabet if any(_accepts(token, char) for token in tokens_)]
-    return [token for token in tokens_ if isinstance(token, str)]
+def letters(inner: Tokens, mask: int, others: Iterable[tuple[Tokens, int]]) -> list[Letter]:
+    """Return the letters worth trying from a set of states: those that a state names, a colon, and any other one."""
+    mine = {inner[at] for at in bits(mask) if at < len(inner)}
+    named: set[Letter] = {token for token in mine if not isinstance(token, Wild)}
+    if any(isinstance(token, Wild) for token in mine):
+        theirs = {pattern[at] for pattern, state in others for at in bits(state) if at < len(pattern)}
+        named |= {token for token in theirs if isinstance(token, str)} | {":"}
+        named.add(next(char for char in _OTHERS if char not in named))
+    return sorted((each for each in named if any(_accepts(token, each) for token in mine)), key=str)
+
+
+_OTHERS = "x" + "yzwvu" + "".join(map(chr, range(0x4E00, 0x9FA5)))
+"""Where a character is wanted that no pattern names here: more of them than a policy has characters."""
