@@ -97,9 +97,9 @@ def _compare(world: World, db: Path, finished: Mapping[str, Finished]) -> bool:
 
 
 def _window(db: Path) -> str:
-    """Return, in days, how long all services have reported: seconds here, where production has 90 days."""
+    """Return, in days, how long ago the first service began to report: seconds here, 90 days in production."""
     with contextlib.closing(SqliteStore.open(db, read_only=True)) as store:
-        begun = max(process.first_ns for process in store.telemetry().processes.values())
+        begun = min(process.first_ns for process in store.telemetry().processes.values())
     return f"{(time.time_ns() - begun) / (86_400 * 10**9):.9f}"
 
 
