@@ -1,0 +1,66 @@
+"""The matrix itself: which cells exist, in which run each is tested, and why the others cannot be.
+
+A cell is tested where no reason is given: the tests take their parameters from here, and
+`docs/coverage-matrix.md` is generated from here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.recorder.matrix.paths import PATHS, Path
+from tests.recorder.matrix.sources import SOURCES, Source
+
+SYNC, CRT, ASYNC = "sync", "crt", "async"
+RUNS = {
+    SYNC: "tests/recorder/test_matrix.py",
+    CRT: "tests/recorder/matrix/in_crt.py",
+    ASYNC: "tests/recorder/matrix/in_async.py",
+}
+
+# what an unsigned client can do: every path that is a request and not a signature
+_UNSIGNED = frozenset(
+    {"SigV4 header", "retries", "redirect to another region", "event stream", "paginator", "waiter", "resource",
+     "s3transfer in threads"}
+)  # fmt: skip
+
+
+class Cell(NamedTuple):
+    source: Source
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return f"{self.source.name} - {self.path.name}"
+
+    @property
+    def needs_crt(self) -> bool:
+        return self.source.needs_crt or self.path.needs_crt
+
+
+def impossible(cell: Cell, run: str) -> str:
+    """Return why a cell cannot be, or ""."""
+    if cell.source.name == "bearer token" and cell.path.name != "bearer header":
+        return "a bearer token signs nothing: it goes in a header of its own"
+    if cell.path.name == "bearer header" and cell.source.name != "bearer token":
+        return "these are keys: no bearer token is sent"
+    if cell.source.name == "unsigned" and cell.path.name not in _UNSIGNED:
+        return "an unsigned client makes no signature"
+    if run == ASYNC:
+        if cell.needs_crt:
+            return "aiobotocore signs in Python: neither SigV4a nor `login` works without awscrt"
+        return cell.path.sync_only
+    return ""
+
+
+CELLS = tuple(Cell(source, path) for source in SOURCES for path in PATHS)
+
+
+def tested(run: str) -> list[Cell]:
+    """Return the cells of a run; awscrt has one of its own, for it changes how everything signs."""
+    return [c for c in CELLS if not impossible(c, run) and (c.needs_crt == (run == CRT) or (run == CRT and _crt(c)))]
+
+
+def _crt(cell: Cell) -> bool:
+    # how awscrt signs does not depend on the source: one of them walks all paths
+    return cell.source.name == "environment"
