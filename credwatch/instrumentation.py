@@ -244,8 +244,11 @@ class Instrumentation:
             found = from_form(context.get("s3-presign-post-fields") or {})
         else:
             found = from_request(request.headers, request.url, getattr(request, "data", None))
-        signing = context.get("signing") or {}
-        holder = _holder(signing.get("request_credentials") or signer._credentials)
+        if found.kind == "bearer":  # the client may hold keys beside the token
+            holder = Holder(str(getattr(getattr(signer, "_auth_token", None), "method", "") or ""))
+        else:
+            signing = context.get("signing") or {}
+            holder = _holder(signing.get("request_credentials") or signer._credentials)
         signed_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
         self.recorder.signed(context, found, request.url, holder, signing_type != "standard", signed_as)
 

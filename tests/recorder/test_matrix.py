@@ -18,14 +18,7 @@ def server() -> Iterator[cloud.Server]:
         yield made
 
 
-def _marks(cell: cells.Cell) -> list[pytest.MarkDecorator]:
-    # each source and each path once in the fast run; all of them together are thousands of requests
-    return [] if cell.path.name == "SigV4 header" or cell.source.name == "environment" else [pytest.mark.slow]
-
-
-@pytest.mark.parametrize(
-    "cell", [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in cells.tested(cells.SYNC)]
-)
+@pytest.mark.parametrize("cell", cells.parameters(cells.SYNC))
 def test_cell(
     cell: cells.Cell, server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
 ) -> None:

@@ -6,7 +6,9 @@ A cell is tested where no reason is given: the tests take their parameters from 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pytest
 
 from tests.recorder.matrix.paths import PATHS, Path
 from tests.recorder.matrix.sources import SOURCES, Source
@@ -59,6 +61,21 @@ CELLS = tuple(Cell(source, path) for source in SOURCES for path in PATHS)
 def tested(run: str) -> list[Cell]:
     """Return the cells of a run; awscrt has one of its own, for it changes how everything signs."""
     return [c for c in CELLS if not impossible(c, run) and (c.needs_crt == (run == CRT) or (run == CRT and _crt(c)))]
+
+
+# the paths on which a source could matter: another key signs, or no event announces the signature
+_TELLING = frozenset({"S3 Express", "presigned SigV4", "CopySnapshot's second signature"})
+
+
+def parameters(run: str) -> list[Any]:
+    """Return the cells of a run as parameters of a test: each source and path in every run, all at full size."""
+    return [pytest.param(cell, id=cell.id, marks=_marks(cell)) for cell in tested(run)]
+
+
+def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
+    if cell.path.name in ("SigV4 header", "bearer header") or cell.source.name == "environment":
+        return []
+    return [pytest.mark.slow if cell.path.name in _TELLING else pytest.mark.verify]
 
 
 def _crt(cell: Cell) -> bool:
