@@ -13,12 +13,26 @@ import pytest
 from tests.recorder.matrix.paths import PATHS, Path
 from tests.recorder.matrix.sources import SOURCES, Source
 
-SYNC, CRT, ASYNC = "sync", "crt", "async"
-RUNS = {
-    SYNC: "tests/recorder/test_matrix.py",
-    CRT: "tests/recorder/matrix/in_crt.py",
-    ASYNC: "tests/recorder/matrix/in_async.py",
+SYNC, ASYNC, CRT, ASYNC_CRT = "sync", "async", "crt", "async-crt"
+TESTS = {
+    SYNC: "tests/recorder/test_matrix.py::test_cell",
+    ASYNC: "tests/recorder/matrix/in_async.py::test_cell",
+    CRT: "tests/recorder/matrix/in_crt.py::test_cell",
+    ASYNC_CRT: "tests/recorder/matrix/in_crt.py::test_async_cell",
 }
+"""Run -> the test that walks its cells. awscrt has runs of its own, for it changes how everything signs."""
+
+UNSEEN = {
+    "s3transfer by CRT (`boto3[crt]`, the AWS CLI)": (
+        "signs in native code with keys that it asks of the session: no signer of botocore is called"
+    ),
+    "`SigV4Auth(...).add_auth(request)` called by the application": (
+        "no client, no event and no signer; wrapping every signature class would double what clients sign"
+    ),
+    "another SDK or HTTP library (`requests` with `aws4auth`, Go, Java, the AWS CLI)": "not botocore in this process",
+    "the request of a presigned URL": "whoever holds the URL sends it: the signature is counted as `signed`, once",
+}
+"""What signs and is not seen -> why. The agent compares with last-accessed data and key sightings of the fleet."""
 
 # what an unsigned client can do: every path that is a request and not a signature
 _UNSIGNED = frozenset(
@@ -48,19 +62,23 @@ def impossible(cell: Cell, run: str) -> str:
         return "these are keys: no bearer token is sent"
     if cell.source.name == "unsigned" and cell.path.name not in _UNSIGNED:
         return "an unsigned client makes no signature"
-    if run == ASYNC:
-        if cell.needs_crt:
-            return "aiobotocore signs in Python: neither SigV4a nor `login` works without awscrt"
-        return cell.path.sync_only
-    return ""
+    return cell.path.sync_only if run in (ASYNC, ASYNC_CRT) else ""
 
 
 CELLS = tuple(Cell(source, path) for source in SOURCES for path in PATHS)
 
 
 def tested(run: str) -> list[Cell]:
-    """Return the cells of a run; awscrt has one of its own, for it changes how everything signs."""
-    return [c for c in CELLS if not impossible(c, run) and (c.needs_crt == (run == CRT) or (run == CRT and _crt(c)))]
+    """Return the cells of a run. How awscrt signs does not depend on the source: one of them walks all paths."""
+    crt = run in (CRT, ASYNC_CRT)
+    possible = (cell for cell in CELLS if not impossible(cell, run))
+    return [c for c in possible if c.needs_crt == crt or (crt and c.source.name == "environment")]
+
+
+def test_id(cell: Cell, *, asynchronous: bool) -> str:
+    """Return the id of the test behind a cell."""
+    runs = (ASYNC, ASYNC_CRT) if asynchronous else (SYNC, CRT)
+    return f"{TESTS[runs[cell.needs_crt]]}[{cell.id}]"
 
 
 # the paths on which a source could matter: another key signs, or no event announces the signature
@@ -76,8 +94,3 @@ def _marks(cell: Cell) -> list[pytest.MarkDecorator]:
     if cell.path.name in ("SigV4 header", "bearer header") or cell.source.name == "environment":
         return []
     return [pytest.mark.slow if cell.path.name in _TELLING else pytest.mark.verify]
-
-
-def _crt(cell: Cell) -> bool:
-    # how awscrt signs does not depend on the source: one of them walks all paths
-    return cell.source.name == "environment"

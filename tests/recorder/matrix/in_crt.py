@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorder.matrix import cells, cloud
-from tests.recorder.matrix.drivers import Driver
+from tests.recorder.matrix.drivers import AsyncDriver, Driver
 from tests.recorder.matrix.walk import Attach, make_world, walk
 
 
@@ -23,4 +23,12 @@ def test_cell(
     cell: cells.Cell, server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
 ) -> None:
     recorded, expected = walk(cell, make_world(server, tmp_path, monkeypatch), Driver(), attach)
+    assert recorded == expected
+
+
+@pytest.mark.parametrize("cell", cells.parameters(cells.ASYNC_CRT))
+def test_async_cell(
+    cell: cells.Cell, server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
+) -> None:
+    recorded, expected = walk(cell, make_world(server, tmp_path, monkeypatch), AsyncDriver(), attach)
     assert recorded == expected
