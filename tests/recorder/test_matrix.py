@@ -35,7 +35,11 @@ def test_cell(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "size", [pytest.param("not verify", id="lean"), pytest.param("verify", marks=pytest.mark.verify)]
+    "size",
+    [
+        pytest.param("not slow and not verify", id="lean"),
+        pytest.param("slow or verify", id="full", marks=pytest.mark.verify),
+    ],
 )
 @pytest.mark.parametrize("file", ["in_async.py", "in_crt.py"])
 def test_cells_of_the_environment_with_aiobotocore_and_awscrt(file: str, size: str) -> None:

@@ -72,7 +72,11 @@ class AsyncDriver(Driver):
     def session(self) -> Any:
         from aiobotocore.session import AioSession
 
-        self.made = self.made or AioSession(profile=self.profile)
+        from tests.recorder.support import _LOADER
+
+        if self.made is None:
+            self.made = AioSession(profile=self.profile)
+            self.made.register_component("data_loader", _LOADER)
         return self.made
 
     def run(self, steps: Coroutine[Any, Any, T]) -> T:

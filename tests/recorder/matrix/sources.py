@@ -20,6 +20,7 @@ from botocore.config import Config
 from botocore.credentials import AssumeRoleProvider
 
 from credwatch.semconv import Hop
+from examples.demo.credentials import Rotating
 from tests.recorder.matrix import cloud
 from tests.recorder.matrix.cloud import ACCOUNT, PROFILE, ROLE, SECOND, TASK_ROLE, Server, fields, key_id, later
 from tests.recorder.matrix.drivers import Driver
@@ -76,7 +77,7 @@ class World:
         """Put a task's metadata where ECS says it is, and return the path of its credentials."""
         ecs = self.server.cloud.ecs
         self.set(ECS_CONTAINER_METADATA_URI_V4=f"http://169.254.170.2{ecs.add_metadata(cloud.task())}")
-        return ecs.add_credentials(TASK_ROLE, cloud.Rotating(cloud.issue, cloud.now))
+        return ecs.add_credentials(TASK_ROLE, Rotating(cloud.issue, cloud.now))
 
 
 Take = Callable[[World, Driver], Awaitable[None]]
