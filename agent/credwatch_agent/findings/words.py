@@ -86,3 +86,14 @@ def reporters(places: Iterable[Place]) -> str:
     what = f" ({entries})" if entries else ""
     final = "all ended: counts are exact" if not running else f"{running:,} not ended: counts are a lower bound"
     return f"{count(len(found), 'process')} reported{what}, {final}"
+
+
+def either(parts: Iterable[str]) -> str:
+    """Return `a`, `a or b`, `a, b or c`."""
+    every = list(dict.fromkeys(parts))
+    return " or ".join(filter(None, (", ".join(every[:-1]), every[-1])))
+
+
+def iso(ns: int) -> str:
+    """Return a time as policies write it."""
+    return datetime.fromtimestamp(ns // 10**9, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
