@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from credwatch_agent.findings import denials, escalation, keys, layers, sharing, trust, unused, wildcards
+from credwatch_agent.findings import (
+    copies,
+    denials,
+    escalation,
+    keys,
+    layers,
+    movement,
+    sharing,
+    trust,
+    unused,
+    wildcards,
+)
 from credwatch_agent.findings.grouping import fold
 from credwatch_agent.findings.model import Finding, Fix, Rule, Severity, Subject, World
 
@@ -16,8 +27,10 @@ RULES: tuple[Rule, ...] = (
     *escalation.RULES,
     *trust.RULES,
     *keys.RULES,
+    *copies.RULES,
     *layers.RULES,
     *wildcards.RULES,
+    *movement.RULES,
     *sharing.RULES,
     *denials.RULES,
     *unused.RULES,

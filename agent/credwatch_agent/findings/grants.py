@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from credwatch_agent.compare import StatementView, Use
+from credwatch_agent.evidence import Signed
 from credwatch_agent.iam.catalogue import resource_types
 from credwatch_agent.iam.pattern import could_match, covers, included, resource_tokens, tokens
 from credwatch_agent.snapshot import Policy, Role
@@ -31,6 +32,16 @@ def statements(grants: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
     return [
         {"Effect": "Allow", "Action": actions, "Resource": list(resources)} for resources, actions in groups.items()
     ]
+
+
+def wanted(signed: Iterable[Signed], outcomes: frozenset[str] = frozenset({"allowed"})) -> dict[str, set[str]]:
+    """Return each action that calls with one of the outcomes needed, with the resources."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for item in signed:
+        if item.usage.outcome in outcomes:
+            for action, resources in item.usage.authorizations:
+                found[action].update(resources or ("*",))
+    return dict(found)
 
 
 def observed(uses: Iterable[Use]) -> dict[str, set[str]]:

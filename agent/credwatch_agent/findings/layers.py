@@ -70,12 +70,11 @@ def _on_fargate(place: Place) -> bool:
 def cause(place: Place) -> str:
     """Return why a process of a task signs as its host, as far as its environment and the task tell."""
     uri = place.credentials_uri
-    known = place.definition is not None or place.task is not None
     if uri == "present":
         return EXPLICIT
     if uri == "stripped" or (uri == "absent" and place.role_arn):
         return STRIPPED
-    if known and place.definition is not None and not place.role_arn:
+    if place.definition is not None and not place.role_arn:
         return NO_TASK_ROLE
     return UNDETERMINED
 
@@ -138,11 +137,7 @@ def _give_a_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
         grants.task_trust(account),
         "json",
     )
-    wanted: dict[str, set[str]] = {}
-    for item in signed:
-        if not item.usage.chain and item.usage.outcome == "allowed":
-            for action, resources in item.usage.authorizations:
-                wanted.setdefault(action, set()).update(resources or ("*",))
+    wanted = grants.wanted(item for item in signed if not item.usage.chain)
     if wanted:
         yield Fix("Grant it what the workload was seen to use.", grants.document(grants.statements(wanted)), "json")
     yield Fix(
@@ -244,7 +239,7 @@ def infra_role_used_for_app_calls(world: World) -> Iterator[Finding]:
                 Fix(
                     "Move these grants to a role of the workload's own, a task role in ECS, and take them from"
                     f" `{words.name(role)}`.",
-                    grants.document(grants.statements(_used(signed))),
+                    grants.document(grants.statements(grants.wanted(signed))),
                     "json",
                 ),
             ),
@@ -266,14 +261,6 @@ def _foreign(item: Signed, index: Index) -> bool:
     role = index.roles.get(item.role_arn)
     own = (*CONTAINER_INSTANCE, *(baseline(role, index) if role else ()))
     return any(not matches(action, own) for action in item.usage.actions)
-
-
-def _used(signed: Sequence[Signed]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for item in signed:
-        for action, resources in item.usage.authorizations:
-            found.setdefault(action, set()).update(resources or ("*",))
-    return found
 
 
 # --- task-without-task-role -------------------------------------------------------------------------

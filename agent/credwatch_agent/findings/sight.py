@@ -72,3 +72,18 @@ LITERALS = frozenset({"explicit", "environment", "shared-credentials-file", "con
 def pseudonym(text: str) -> str:
     """Return a key's pseudonym, also where the recorder was told to send the id itself."""
     return hashlib.sha256(text.encode()).hexdigest()[:16] if text[:4] in {"AKIA", "ASIA"} else text
+
+
+WAYS = {
+    "environment": "environment variables",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "the AWS config file",
+    "explicit": "its code",
+}
+"""Sources that hold a key as text, in words."""
+
+
+def site(item: Signed) -> str:
+    """Return where in the application a call was made, as `file:line`, or "" """
+    usage = item.usage
+    return f"{usage.code_file}:{usage.code_line}" if usage.code_file else ""

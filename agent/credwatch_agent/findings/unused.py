@@ -193,7 +193,7 @@ def _finding(
 def _evidence(view: RoleView, actions: Sequence[str], risky: Sequence[str]) -> Iterator[str]:
     found = view.coverage.carriers
     yield carriers(view)
-    yield f"reported {words.span(min(c.first_ns for c in found), max(c.last_ns for c in found))}, without a gap"
+    yield f"all reported {words.span(min(c.first_ns for c in found), max(c.last_ns for c in found))}, without a gap"
     yield f"unused: {words.listed(sorted(actions), 12)}"
     if risky:
         yield f"more than reading: {words.listed(sorted(risky))}"
