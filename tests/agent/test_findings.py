@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from credwatch_agent.findings import RULES, Finding, Rule, Severity, Subject, find
 from credwatch_agent.findings.grouping import fold
+from credwatch_agent.snapshot import Snapshot
 from tests.agent.worlds import snapshot, world
 
 
@@ -74,3 +77,12 @@ def test_details_of_one_subject_are_told_apart() -> None:
 
 def test_an_empty_world_is_clean() -> None:
     assert find(world(snapshot())) == ()
+
+
+def test_any_snapshot_is_judged_without_an_exception() -> None:
+    @given(st.from_type(Snapshot))
+    @settings(max_examples=20, deadline=None)
+    def law(snap: Snapshot) -> None:
+        assert all(each.sentence and each.subject for each in find(world(snap)))
+
+    law()

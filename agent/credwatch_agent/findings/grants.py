@@ -12,6 +12,7 @@ from typing import Any
 
 from credwatch_agent.compare import StatementView, Use
 from credwatch_agent.evidence import Signed
+from credwatch_agent.findings.model import Fix
 from credwatch_agent.iam.catalogue import resource_types
 from credwatch_agent.iam.pattern import could_match, covers, included, resource_tokens, tokens
 from credwatch_agent.snapshot import Policy, Role
@@ -34,14 +35,19 @@ def statements(grants: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
     ]
 
 
-def wanted(signed: Iterable[Signed], outcomes: frozenset[str] = frozenset({"allowed"})) -> dict[str, set[str]]:
-    """Return each action that calls with one of the outcomes needed, with the resources."""
+def wanted(signed: Iterable[Signed]) -> dict[str, set[str]]:
+    """Return each action that allowed calls needed, with the resources."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for item in signed:
-        if item.usage.outcome in outcomes:
+        if item.usage.outcome == "allowed":
             for action, resources in item.usage.authorizations:
                 found[action].update(resources or ("*",))
     return dict(found)
+
+
+def policy_fix(sentence: str, found: Mapping[str, Iterable[str]]) -> Fix:
+    """Return a fix with the policy that allows what was found; without one where nothing was."""
+    return Fix(sentence, document(statements(found)), "json") if found else Fix(sentence)
 
 
 def observed(uses: Iterable[Use]) -> dict[str, set[str]]:

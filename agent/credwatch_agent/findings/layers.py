@@ -129,6 +129,11 @@ def _definition(place: Place) -> str:
 
 
 def _give_a_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
+    yield from _new_role(signed, index)
+    yield from _block(signed, index)
+
+
+def _new_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
     place = signed[0].place
     account = index.snapshot.account_id or place.process.resource.get("cloud.account.id", "") or "ACCOUNT"
     role = f"{place.workload.family}-task-role"
@@ -138,14 +143,12 @@ def _give_a_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
         "json",
     )
     wanted = grants.wanted(item for item in signed if not item.usage.chain)
-    if wanted:
-        yield Fix("Grant it what the workload was seen to use.", grants.document(grants.statements(wanted)), "json")
+    yield grants.policy_fix("Grant it what the workload was seen to use.", wanted)
     yield Fix(
         "Name the role in the task definition, then deploy it.",
         f'"taskRoleArn": "arn:aws:iam::{account}:role/{role}"',
         "json",
     )
-    yield from _block(signed, index)
 
 
 def _pass_the_variable(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
@@ -236,11 +239,10 @@ def infra_role_used_for_app_calls(world: World) -> Iterator[Finding]:
             ),
             evidence=(words.calls(signed), words.reporters(places(signed)), words.mapping(signed)),
             fixes=(
-                Fix(
+                grants.policy_fix(
                     "Move these grants to a role of the workload's own, a task role in ECS, and take them from"
                     f" `{words.name(role)}`.",
-                    grants.document(grants.statements(grants.wanted(signed))),
-                    "json",
+                    grants.wanted(signed),
                 ),
             ),
             role_arn=role,
@@ -289,7 +291,7 @@ def task_without_task_role(world: World) -> Iterator[Finding]:
                 *((words.calls(signed),) if signed else ()),
             ),
             fixes=(
-                tuple(_give_a_role(signed, world.index))[:-1]
+                tuple(_new_role(signed, world.index))
                 if signed
                 else (
                     Fix(

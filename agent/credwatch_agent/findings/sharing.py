@@ -40,11 +40,10 @@ def role_chain(world: World) -> Iterator[Finding]:
                 "a session of a chained role ends after an hour, whatever the role allows",
             ),
             fixes=(
-                Fix(
+                grants.policy_fix(
                     "Drop a hop: where the target is in this account, grant the first role what it needs; where the"
                     " resource is in another, let its own policy name the first role.",
-                    grants.document(grants.statements(grants.wanted(signed))),
-                    "json",
+                    grants.wanted(signed),
                 ),
             ),
             detail=target,
@@ -81,10 +80,9 @@ def execution_role_used_by_app(world: World) -> Iterator[Finding]:
                 words.reporters(places(signed)),
             ),
             fixes=(
-                Fix(
+                grants.policy_fix(
                     "Make a task role of its own with what the application uses.",
-                    grants.document(grants.statements(grants.wanted(signed))),
-                    "json",
+                    grants.wanted(signed),
                 ),
                 Fix("Name it in the task definition.", f'"taskRoleArn": "{role}-task"', "json"),
             ),
