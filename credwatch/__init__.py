@@ -5,15 +5,16 @@ Importing this package imports neither botocore nor OpenTelemetry; its functions
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.trace import TracerProvider
 
+    from credwatch.identity.model import Identity
     from credwatch.settings import Settings
 
-__all__ = ["__version__", "instrument", "uninstrument"]
+__all__ = ["__version__", "instrument", "uninstrument", "whoami"]
 
 __version__ = "0.1.0"
 
@@ -35,3 +36,13 @@ def uninstrument() -> None:
     from credwatch import instrumentor  # noqa: PLC0415
 
     instrumentor.uninstrument()
+
+
+def whoami(session: Any = None) -> Identity:
+    """Return which credential source this process, or a boto3 or botocore session, would use.
+
+    See `credwatch.identity.ask.whoami`.
+    """
+    from credwatch.identity import ask  # noqa: PLC0415
+
+    return ask.whoami(session)

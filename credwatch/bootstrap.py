@@ -24,15 +24,17 @@ class _Finder:
     ) -> ModuleSpec | None:
         if name != _TRIGGER:
             return None
-        sys.meta_path.remove(self)
-        spec = _find(name, path, target)
+        # stays until the module is executed: `importlib.util.find_spec` asks and imports nothing
+        spec = _find(name, path, target, self)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # duck-typed, as the import system allows
+            spec.loader = _Loader(spec.loader, self)  # type: ignore[assignment]  # duck-typed, as the import system allows
         return spec
 
 
-def _find(name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+def _find(name: str, path: Sequence[str] | None, target: ModuleType | None, ours: _Finder) -> ModuleSpec | None:
     for finder in list(sys.meta_path):
+        if finder is ours:
+            continue
         find_spec = getattr(finder, "find_spec", None)
         spec: ModuleSpec | None = find_spec(name, path, target) if find_spec is not None else None
         if spec is not None:
@@ -43,8 +45,9 @@ def _find(name: str, path: Sequence[str] | None, target: ModuleType | None) -> M
 class _Loader:
     """Delegates to the real loader, then switches credwatch on."""
 
-    def __init__(self, loader: object) -> None:
+    def __init__(self, loader: object, finder: _Finder) -> None:
         self._loader = loader
+        self._finder = finder
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._loader, name)
@@ -54,9 +57,12 @@ class _Loader:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        self._loader.exec_module(module)  # type: ignore[attr-defined]
+        module.__loader__ = self._loader  # type: ignore[assignment]  # the real one again
         if module.__spec__ is not None:
-            module.__spec__.loader = self._loader  # type: ignore[assignment]  # the real one again
+            module.__spec__.loader = self._loader  # type: ignore[assignment]
+        self._loader.exec_module(module)  # type: ignore[attr-defined]
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
         _activate()
 
 

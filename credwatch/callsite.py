@@ -29,8 +29,9 @@ class CallSite(NamedTuple):
 
 NOWHERE = CallSite()
 
-_of_library: dict[CodeType, bool] = {}
-_sites: dict[tuple[CodeType, int], CallSite] = {}
+# by id: code objects of equal text compare equal, whatever file they are from. The value keeps the id taken
+_of_library: dict[int, tuple[CodeType, bool]] = {}
+_sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}
 
 
 def find() -> CallSite:
@@ -38,12 +39,11 @@ def find() -> CallSite:
     frame: FrameType | None = sys._getframe(1)  # inspect.stack() reads source files
     while frame is not None:
         code = frame.f_code
-        library = _of_library.get(code)
-        if library is None:
-            library = _remember(code, str(frame.f_globals.get("__name__", "")))
+        known = _of_library.get(id(code))
+        library = known[1] if known is not None else _remember(code, str(frame.f_globals.get("__name__", "")))
         if not library:
-            site = _sites.get((code, frame.f_lineno))
-            return site if site is not None else _name(frame)
+            site = _sites.get((id(code), frame.f_lineno))
+            return site[1] if site is not None else _name(frame)
         frame = frame.f_back
     return NOWHERE
 
@@ -62,7 +62,8 @@ def _remember(code: CodeType, module: str) -> bool:
     if len(_of_library) > _CACHE_LIMIT:
         _of_library.clear()
     package = module.partition(".")[0]
-    library = _of_library[code] = package in _PACKAGES or package in _PLUMBING
+    library = package in _PACKAGES or package in _PLUMBING
+    _of_library[id(code)] = (code, library)
     return library
 
 
@@ -73,5 +74,5 @@ def _name(frame: FrameType) -> CallSite:
     # co_qualname came with Python 3.11
     name = getattr(code, "co_qualname", code.co_name)
     site = CallSite(f"{frame.f_globals.get('__name__', '')}.{name}", code.co_filename, frame.f_lineno)
-    _sites[code, frame.f_lineno] = site
+    _sites[id(code), frame.f_lineno] = (code, site)
     return site

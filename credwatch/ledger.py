@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Hashable, Iterable
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 
 class Sighting(Protocol):
@@ -32,14 +32,6 @@ class Key(Hashable, Protocol):
     def group(self) -> Hashable: ...
 
     def coarser(self: K) -> K | None: ...
-
-
-class Event(NamedTuple, Generic[K]):
-    """One call that ended: its usage, the key that signed it (None if unsigned) and when."""
-
-    key: K
-    sighting: Sighting | None
-    time_ns: int
 
 
 class Entry:
@@ -65,7 +57,7 @@ class Ledger(Generic[K]):
 
     def reset(self) -> None:
         """Forget everything: in a forked child the parent's counts are the parent's."""
-        self._pending: deque[Event[K]] = deque()
+        self._pending: deque[tuple[K, Sighting | None, int]] = deque()
         self._lock = threading.Lock()  # a new one: the old may be held by a thread that is not here
         self._entries: dict[K, Entry] = {}
         self._sizes: dict[Hashable, int] = {}
@@ -73,8 +65,8 @@ class Ledger(Generic[K]):
         self.total = 0
 
     def add(self, key: K, sighting: Sighting | None, time_ns: int) -> None:
-        """Count one call. Never waits, never loses."""
-        self._pending.append(Event(key, sighting, time_ns))
+        """Count one call: its usage, the key that signed it (None if unsigned), when it ended. Never waits or loses."""
+        self._pending.append((key, sighting, time_ns))
         if len(self._pending) >= _DRAIN_AT:
             self.drain()
 
@@ -107,15 +99,14 @@ class Ledger(Generic[K]):
     def _drain(self) -> None:
         pending = self._pending
         while pending:
-            event = pending.popleft()
-            self._entry(event.key).calls += 1
+            key, sighting, time_ns = pending.popleft()
+            self._entry(key).calls += 1
             self.total += 1
-            sighting = event.sighting
             if sighting is not None:
                 sighting.calls += 1
                 # set once: it is the start time of a point, which must not move
-                sighting.first_ns = sighting.first_ns or event.time_ns
-                sighting.last_ns = max(sighting.last_ns, event.time_ns)
+                sighting.first_ns = sighting.first_ns or time_ns
+                sighting.last_ns = max(sighting.last_ns, time_ns)
 
     def _entry(self, key: K) -> Entry:
         entry = self._entries.get(key)

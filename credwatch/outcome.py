@@ -67,9 +67,9 @@ _OBJECT_READS = frozenset({("s3", "GetObject"), ("s3", "HeadObject")})
 # User: <arn> is not authorized to perform: <action> on resource: <arn> because no <type> policy allows ...
 # ... with an explicit deny in a <type> policy  (IAM user guide, "Troubleshoot access denied error messages")
 _MESSAGE = re.compile(
-    r"not authorized to perform:? ([a-z0-9-]{1,64}:[A-Za-z0-9*]{1,128})(?: on resource:? ([^\s\"]+))?"
+    r"not authorized to perform:? ([a-z0-9-]{1,64}:[A-Za-z0-9*]{1,128})(?: on resource:? \"?([^\s\"]+))?"
 )
-_LAYER = re.compile(r"(?:no|explicit deny in an?) ([a-z-]+(?: control)?)(?: policy| policies)")
+_LAYER = re.compile(r"(?:no|explicit deny in an?) (?:([a-z-]+(?: control)?) polic(?:y|ies)|(permissions boundary))")
 
 
 class Outcome(NamedTuple):
@@ -96,7 +96,8 @@ def classify(service: str, operation: str, status: int, code: str, message: str)
     """Return the outcome of an answered call. `code` and `message` are empty where it succeeded."""
     if (status < 400 and not code) or code == "DryRunOperation":  # EC2: "would have succeeded"
         return ALLOWED
-    if missing(service, operation, status, code):
+    if status == 304 or missing(service, operation, status, code):
+        # 304 is given only where the request without its condition would succeed (RFC 9110, 13.2.1)
         return ALLOWED
     if code in _DENIED:
         return _denial((service, operation) in _OBJECT_READS, message)
@@ -113,7 +114,7 @@ def _denial(object_read: bool, message: str) -> Outcome:
         # without s3:ListBucket, S3 answers 403 for an object that does not exist
         return Outcome("denied-or-missing" if object_read else "denied")
     layer = _LAYER.search(message)
-    return Outcome("denied", layer[1] if layer else "", named[1], _arn(named[2]))
+    return Outcome("denied", (layer[1] or layer[2]) if layer else "", named[1], _arn(named[2]))
 
 
 def _arn(text: str | None) -> str:

@@ -20,6 +20,7 @@ from credwatch.signature import Signature, key_type, pseudonym
 
 MAX_KEYS = 4_096
 MAX_ORIGINS = 1_024
+MAX_HOPS = 8
 
 # botocore's word (`Credentials.method`) -> source, for methods whose source needs no confirmation
 _METHODS: Mapping[str, str] = {
@@ -171,7 +172,7 @@ class Registry:
 
     def issued(self, key_id: str, source: str, principal_arn: str, account_id: str, parent: Origin | None) -> None:
         """A service issued a key to a caller that signed as `parent` (None: the request was unsigned)."""
-        chain = () if parent is None else (parent.identity.hop, *parent.identity.chain)
+        chain = () if parent is None else _shortened((parent.identity.hop, *parent.identity.chain))
         provider = {"assumed-role": "assume-role", "web-identity": "assume-role-with-web-identity"}.get(source, source)
         account = account_id or account_of(principal_arn)
         identity = Identity(source, provider, key_type(key_id), False, chain, principal_arn, "", account)
@@ -188,13 +189,13 @@ class Registry:
     def sighted(
         self, signature: Signature, method: str, current_key: str, nested: Callable[[], bool] = bool
     ) -> Key | None:
-        """Return the sighting of the key that signed; None for an unsigned request.
+        """Return the sighting of the key that signed; None where no key can be read.
 
         `method` is botocore's word for the client's credentials and `current_key` their key id as
         far as known: where another key signed, the word is not about it. `nested` tells whether
         botocore's own code made the call (its STS client holds keys as `explicit`).
         """
-        if signature.kind == "unsigned":
+        if signature.kind in ("unsigned", "unreadable"):
             return None
         inner = method == "explicit" and nested()
         seen = self._keys.get((signature.key_id, method, inner))
@@ -236,15 +237,17 @@ class Registry:
             return Identity("lambda-execution-role", method, kind), None
         return Identity(_METHODS.get(method, "unknown"), method, kind), None
 
-    def anonymous(self) -> Origin:
-        """Return the origin of unsigned requests."""
+    def keyless(self, *, anonymous: bool) -> Origin:
+        """Return the origin of requests without a key: unsigned ones, or such that could not be read."""
         with self._lock:
-            return self._intern(Identity("anonymous"), None)
+            return self._intern(Identity("anonymous" if anonymous else "unknown"), None)
 
     # --- questions and answers
 
     def _placed(self, identity: Identity, question: Question) -> tuple[Identity, Question | None]:
         """Return the identity as far as its place is known, and the question if it is still open."""
+        if identity.credential_type == "long-lived":  # no role has such a key, whatever the endpoint says
+            return replace(identity, source="unknown"), None
         if question.kind == "container" and self._surroundings.pod_identity:
             return replace(identity, source="eks-pod-identity"), None
         if question.kind == "container" and not self._surroundings.task_metadata:
@@ -302,6 +305,11 @@ class Registry:
     def _trim(table: dict[Any, Any], limit: int = MAX_KEYS) -> None:
         while len(table) >= limit:
             del table[next(iter(table))]
+
+
+def _shortened(chain: tuple[Hop, ...]) -> tuple[Hop, ...]:
+    # a role that renews itself with its own session adds a hop each time; the nearest and the root tell all
+    return chain if len(chain) <= MAX_HOPS else (*chain[: MAX_HOPS - 1], chain[-1])
 
 
 _ANSWERED: Mapping[str, tuple[str, str]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from credwatch import callsite, signature
@@ -38,6 +39,7 @@ ISSUERS: Mapping[tuple[str, str], str] = {
     ("s3", "CreateSession"): "s3-express-session",
     ("cognito-identity", "GetCredentialsForIdentity"): "federation",
 }
+_UNMAPPED = Resolution((), (), "unknown", "", "service")
 _PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"))
 
 
@@ -168,6 +170,7 @@ class Recorder:
         *,
         detail: str = "container",
         call_site: bool = True,
+        resolve: Callable[..., Resolution | None] = resolve,
     ) -> None:
         self.registry = registry
         self._ledger = ledger
@@ -176,7 +179,7 @@ class Recorder:
         self._capture = capture
         self._detail = detail if detail in DETAILS else "container"
         self._call_site = call_site
-        self._anonymous: dict[str, Origin] = {}
+        self._resolve_operation = resolve
         self._abandoned: deque[Call] = deque(maxlen=10_000)
 
     # --- the events of a call
@@ -200,16 +203,30 @@ class Recorder:
             self.reap()
         return call
 
-    def signed(self, context: dict[str, Any], found: Signature, url: str, holder: Holder, presigned: bool) -> None:
-        """A request was signed (each attempt is): the key in the signature tells who it was."""
+    def signed(
+        self,
+        context: dict[str, Any],
+        found: Signature,
+        url: str,
+        holder: Holder,
+        presigned: bool,
+        signed_as: tuple[str, str] = ("", ""),
+    ) -> None:
+        """A request was signed (each attempt is): the key in the signature tells who it was.
+
+        `signed_as`: the signer's (signing name, operation), for requests that no event announced.
+        """
         call: Call | None = context.get(CONTEXT)
         if call is None:  # the client is older than we are: only this first call lacks its parameters
             call = self._open(context)
         call.attempts += 1
         call.signature = found
-        call.host = url.partition("://")[2].partition("/")[0]
+        if self._detail != "none":  # the host of a request names the bucket
+            call.host = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
         call.key = self.registry.sighted(found, holder.method, holder.key_id, _nested)
         if presigned:
+            if not call.service or found.kind == "post":  # botocore announces a form as CreateBucket
+                call.service, call.operation = call.service or found.signing_name or signed_as[0], signed_as[1]
             self._close(call, SIGNED)
 
     def answered(self, http_response: Any, parsed: Any, model: Any, context: dict[str, Any], **_: object) -> None:
@@ -229,10 +246,11 @@ class Recorder:
         call.code = str(error.get("Code", "")) if call.status >= 300 else ""
         call.request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
         outcome = classify(call.service, call.operation, call.status, call.code, str(error.get("Message", "")))
+        params = call.params or {}
+        self._close(call, outcome)
         issuer = ISSUERS.get((call.service, call.operation))
         if issuer is not None and outcome.name == "allowed":
-            self._issued(issuer, call, answer)
-        self._close(call, outcome)
+            self._issued(issuer, call, params, answer)
 
     def failed(self, exception: BaseException, context: dict[str, Any], **_: object) -> None:
         """`after-call-error`: no answer came. A request that was never signed is not a use of credentials."""
@@ -247,8 +265,12 @@ class Recorder:
 
     def reap(self) -> None:
         """Count the calls whose end was never seen."""
-        while self._abandoned:
-            self._close(self._abandoned.popleft(), ABANDONED)
+        while True:
+            try:
+                call = self._abandoned.popleft()
+            except IndexError:  # asking first would race with another thread
+                return
+            self._close(call, ABANDONED)
 
     def forked(self) -> None:
         """In a child: what was under way in the parent is the parent's."""
@@ -270,13 +292,17 @@ class Recorder:
         if outcome.action:
             named = (outcome.resource,) if outcome.resource and resolution.authorizations else ()
             resolution = _overridden(resolution, outcome.action, named)
-        origin = call.key.origin if call.key is not None else self._unsigned(call.signature)
-        facts = Outcome(outcome.name, outcome.layer)
+        if call.key is not None:
+            origin = call.key.origin
+        else:
+            origin = self.registry.keyless(anonymous=call.signature.kind == "unsigned")
+        # what a denial named is in the resolution already; every other outcome is one of few
+        facts = Outcome(outcome.name, outcome.layer) if outcome.action else outcome
         return UsageKey(origin, call.service, call.operation, resolution, region, facts, call.site)
 
     def _resolve(self, call: Call, region: str, absent: bool) -> Resolution:
         detail = self._detail if call.params is not None else "service"
-        return resolve(
+        found = self._resolve_operation(
             call.service,
             call.operation,
             call.params or {},
@@ -286,20 +312,15 @@ class Recorder:
             detail=detail,
             missing=absent,
         )
+        # a fault of the map costs the mapping, never the count
+        return found if found is not None else _UNMAPPED
 
-    def _unsigned(self, found: Signature) -> Origin:
-        origin = self._anonymous.get(found.kind)
-        if origin is None:
-            origin = self._anonymous[found.kind] = self.registry.anonymous()
-        return origin
-
-    def _issued(self, source: str, call: Call, answer: Mapping[str, Any]) -> None:
+    def _issued(self, source: str, call: Call, params: Mapping[str, object], answer: Mapping[str, Any]) -> None:
         """A service gave out credentials: whoever signs with them is at the end of a chain."""
         credentials = answer.get("Credentials") or answer.get("roleCredentials") or {}
         key_id = credentials.get("AccessKeyId") or credentials.get("accessKeyId")
         if not key_id:
             return
-        params = call.params or {}
         user = answer.get("AssumedRoleUser") or answer.get("FederatedUser") or {}
         # the parameter has the role's path, which the session's ARN has not
         arn = str(params.get("RoleArn") or user.get("Arn") or "")
@@ -315,9 +336,10 @@ def _overridden(resolution: Resolution, action: str, named: tuple[str, ...]) -> 
 
 
 def _nested() -> bool:
-    return callsite.within("botocore.credentials")
+    return callsite.within("botocore.credentials") or callsite.within("aiobotocore.credentials")
 
 
+@lru_cache(maxsize=256)  # few regions, asked at each call
 def partition(region: str) -> str:
     """Return the partition of a region, by its prefix (AWS general reference, ARN format)."""
     for prefix, name in _PARTITIONS:

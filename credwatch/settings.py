@@ -52,7 +52,8 @@ def _count(low: int, high: int) -> Callable[[str], int]:
 
 
 def _url(text: str) -> str:
-    if text.startswith(("http://", "https://")) and len(text) > len("https://"):
+    scheme, _, rest = text.partition("://")
+    if scheme in ("http", "https") and rest.strip("/"):
         return text.rstrip("/")
     raise ValueError("expected a URL that begins with http:// or https://")
 
@@ -99,6 +100,12 @@ class Settings:
     certificate: str = _setting("CREDWATCH_CERTIFICATE", "", str, "CA certificate file for CREDWATCH_ENDPOINT")
     export_interval: float = _setting(
         "CREDWATCH_EXPORT_INTERVAL", 60.0, _number(0.05, 86_400), "seconds between exports of the counts"
+    )
+    exit_timeout: float = _setting(
+        "CREDWATCH_EXIT_TIMEOUT",
+        1.0,
+        _number(0, 60),
+        "seconds that a process waits at its end for its last counts to be sent; more for short jobs on a busy host",
     )
     warnings: bool = _setting("CREDWATCH_WARNINGS", False, _flag, "one log line for each wrong use of credentials")
     ledger_limit: int = _setting(

@@ -18,7 +18,7 @@ _PSEUDONYM_LENGTH = 16
 class Signature(NamedTuple):
     """Who signed, as the request itself tells. Unknown parts are the empty string.
 
-    `kind` is `header`, `query`, `post`, `sigv4a`, `bearer` or `unsigned`.
+    `kind` is `header`, `query`, `post`, `sigv4a`, `bearer`, `unsigned`, or `unreadable`: signed, but not as we know it.
     """
 
     kind: str
@@ -28,6 +28,7 @@ class Signature(NamedTuple):
 
 
 UNSIGNED = Signature("unsigned")
+UNREADABLE = Signature("unreadable")
 
 
 def pseudonym(key_id: str) -> str:
@@ -55,7 +56,7 @@ def _from_authorization(value: str) -> Signature:
     if value.startswith("AWS4-"):
         match = _CREDENTIAL.search(value)
         if match is None:
-            return UNSIGNED
+            return UNREADABLE
         return _scoped("sigv4a" if value.startswith("AWS4-ECDSA") else "header", match[1], match[2])
     if value.startswith("Bearer "):
         return Signature("bearer")

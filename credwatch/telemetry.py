@@ -7,6 +7,7 @@ by hand, because a MeterProvider caps, drops and renames what must stay exact.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,18 +25,14 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-_AWS_SCOPES = frozenset(
-    {
-        "opentelemetry.instrumentation.botocore",
-        "opentelemetry.instrumentation.aiobotocore",
-    }
-)
+_AWS_SCOPES = ("opentelemetry.instrumentation.botocore", "opentelemetry.instrumentation.aiobotocore")
 # set around an exporter's own calls; the API's keys are private names, the plain one is contrib's
 _SUPPRESS = (
     getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
     "suppress_instrumentation",
 )
 _CACHE_LIMIT = 2_048
+_PORT = re.compile(r":\d+$", re.ASCII)  # not the last group of `[::1]`
 
 
 def capture() -> Context:
@@ -66,22 +63,29 @@ class Spans:
         parent = call.parent
         return not (isinstance(parent, dict) and any(parent.get(key) for key in _SUPPRESS))
 
-    def emit(self, call: Call, provider: TracerProvider) -> None:
-        """Enrich the span that another instrumentation made for this call, or make one."""
+    def enrich(self, call: Call) -> bool:
+        """Add to the span that another instrumentation made for this call; return whether the call is done with."""
         existing = self._existing(call) if self._mode != "own" else None
         if existing is not None:
             existing.set_attributes(self._ours(call))
-        elif self._mode != "enrich":
-            self._make(call, provider)
+        return existing is not None or self._mode == "enrich"
+
+    def emit(self, call: Call, provider: TracerProvider) -> bool:
+        """Make the call's own span; return True."""
+        self._make(call, provider)
+        return True
 
     def _existing(self, call: Call) -> trace.Span | None:
         span = trace.get_current_span(call.parent)  # type: ignore[arg-type]  # opaque to the recorder
         scope = getattr(span, "instrumentation_scope", None)
-        if scope is None or scope.name not in _AWS_SCOPES or not span.is_recording():
+        # the scope of a service's extension is `….botocore.sqs`
+        if scope is None or not scope.name.startswith(_AWS_SCOPES) or not span.is_recording():
             return None
-        # around a call of ours there may be the span of an outer one (a refresh inside a call)
-        name = getattr(span, "name", "")
-        return span if name.endswith(call.operation) else None
+        # around a call of ours there may be the span of an outer one (a refresh inside a call);
+        # not by the span's name: messaging and GenAI extensions rename it
+        attributes = getattr(span, "attributes", None) or {}
+        method = str(attributes.get("rpc.method", ""))
+        return span if method.rpartition("/")[2] == call.operation else None
 
     def _make(self, call: Call, provider: TracerProvider) -> None:
         span = self._tracer_of(provider).start_span(
@@ -132,9 +136,9 @@ class Spans:
         if call.code:
             attributes["error.type"] = call.code
         if call.host:
-            name, _, port = call.host.partition(":")
-            attributes["server.address"] = name
-            if port.isdigit():
+            name, _, port = call.host.rpartition(":") if _PORT.search(call.host) else (call.host, "", "")
+            attributes["server.address"] = name.strip("[]")
+            if port:
                 attributes["server.port"] = int(port)
         return attributes
 

@@ -8,6 +8,7 @@ and the environment are arguments. Names: OpenTelemetry resource conventions (`c
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ Fetch = Callable[[str, str, Mapping[str, str]], "bytes | None"]
 IMDS = "http://169.254.169.254"
 CREDENTIALS_URI = "credwatch.ecs.credentials_uri"
 
+_ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
+_LONGEST = 2_048  # characters; the longest ARN of AWS
 _LAUNCH_TYPES = frozenset({"ec2", "fargate", "external"})
 
 
@@ -46,11 +49,11 @@ def ecs(metadata: str, fetch: Fetch) -> dict[str, str] | None:
     Shape: Amazon ECS developer guide, "Task metadata endpoint version 4".
     """
     task = _document(fetch("GET", f"{metadata}/task", {}))
-    arn = str(task.get("TaskARN", ""))
-    if not arn.startswith("arn:"):
+    arn = _text(task, "TaskARN")
+    if not _ARN.fullmatch(arn):
         return None
     container = _document(fetch("GET", metadata, {}))
-    launch = str(task.get("LaunchType", "")).lower()
+    launch = _text(task, "LaunchType").lower()
     _, _, _, region, account, _ = arn.split(":", 5)
     found = {
         "cloud.provider": "aws",
@@ -58,14 +61,14 @@ def ecs(metadata: str, fetch: Fetch) -> dict[str, str] | None:
         "cloud.account.id": account,
         "cloud.region": region,
         "aws.ecs.task.arn": arn,
-        "aws.ecs.task.family": str(task.get("Family", "")),
-        "aws.ecs.task.revision": str(task.get("Revision", "")),
-        "aws.ecs.cluster.arn": _cluster(str(task.get("Cluster", "")), arn),
+        "aws.ecs.task.family": _text(task, "Family"),
+        "aws.ecs.task.revision": _text(task, "Revision"),
+        "aws.ecs.cluster.arn": _cluster(_text(task, "Cluster"), arn),
         "aws.ecs.launchtype": launch if launch in _LAUNCH_TYPES else "",
-        "aws.ecs.container.arn": str(container.get("ContainerARN", "")),
-        "container.id": str(container.get("DockerId", "")),
-        "container.name": str(container.get("Name", "")),
-        "container.image.name": str(container.get("Image", "")),
+        "aws.ecs.container.arn": _text(container, "ContainerARN"),
+        "container.id": _text(container, "DockerId"),
+        "container.name": _text(container, "Name"),
+        "container.image.name": _text(container, "Image"),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -85,14 +88,15 @@ def ec2(base: str, fetch: Fetch) -> dict[str, str] | None:
     headers = {"X-aws-ec2-metadata-token": token.decode("ascii", "replace")} if token else {}
     identity = _document(fetch("GET", f"{base}/latest/dynamic/instance-identity/document", headers))
     profile = _document(fetch("GET", f"{base}/latest/meta-data/iam/info", headers))
-    if not identity.get("instanceId") or not profile.get("InstanceProfileArn"):
+    instance, arn = _text(identity, "instanceId"), _text(profile, "InstanceProfileArn")
+    if not instance or not _ARN.fullmatch(arn):
         return None
     return {
-        "host.id": str(identity["instanceId"]),
-        "host.type": str(identity.get("instanceType", "")),
-        "cloud.account.id": str(identity.get("accountId", "")),
-        "cloud.region": str(identity.get("region", "")),
-        "credwatch.instance_profile.arn": str(profile["InstanceProfileArn"]),
+        "host.id": instance,
+        "host.type": _text(identity, "instanceType"),
+        "cloud.account.id": _text(identity, "accountId"),
+        "cloud.region": _text(identity, "region"),
+        "credwatch.instance_profile.arn": arn,
     }
 
 
@@ -116,6 +120,13 @@ def entry_point(argv: list[str], main_module: str) -> str:
     if main_module:
         return f"-m {main_module}"
     return argv[0].rpartition("/")[2] if argv and argv[0] else ""
+
+
+def _text(document: Mapping[str, Any], name: str) -> str:
+    """Return a text or number of a document; what is no such thing, or too long to be a name, is not known."""
+    value = document.get(name, "")
+    text = str(value) if isinstance(value, str | int) else ""
+    return text if len(text) <= _LONGEST else ""
 
 
 def _document(body: bytes | None) -> Mapping[str, Any]:

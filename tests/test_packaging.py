@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -66,3 +67,52 @@ def test_the_recorder_is_switched_on_by_the_environment_alone(wheels: Path, tmp_
 def test_the_agent_runs_in_an_empty_environment(wheels: Path, tmp_path: Path) -> None:
     binaries = environment_with(wheels, "credwatch-agent", tmp_path / "env")
     assert "report" in run(binaries / "credwatch-agent", "--help")
+
+
+# One signed call, answered without a network; prints what the ledger holds. Runs without pytest.
+SMOKE = """
+import warnings; warnings.simplefilter("error")
+import botocore.awsrequest, botocore.session
+from credwatch.instrumentor import active
+
+session = botocore.session.Session()
+client = session.create_client("s3", region_name="eu-west-1", aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+                               aws_secret_access_key="x")
+class Body:
+    def stream(self, *_, **__): return iter([b""])
+    read = lambda self, *_: b""
+client.meta.events.register("before-send.s3", lambda request, **_: botocore.awsrequest.AWSResponse(
+    request.url, 200, {}, Body()))
+client.head_object(Bucket="photos", Key="a")
+[(key, calls, _)] = active().ledger.snapshot()
+print(calls, key.usage().source, *key.usage().actions, *key.usage().resources, active().guard.errors)
+"""
+
+
+def interpreters() -> list[str]:
+    """Every CPython from 3.10 that this machine has, this one first; uv does not look into pyenv's versions."""
+    uv = Path(sys.executable).with_name("uv")
+    listed = json.loads(run(uv, "python", "list", "--only-installed", "--output-format", "json"))
+    candidates = [row["path"] for row in listed if row["implementation"] == "cpython"]
+    candidates += sorted(map(str, Path.home().glob(".pyenv/versions/*/bin/python3")))
+    found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
+    for candidate in candidates:
+        version = run(candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+        if tuple(map(int, version.split("."))) >= (3, 10):
+            found.setdefault(version, candidate)
+    return list(found.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
+def test_the_recorder_works_on_every_python_here_with_the_versions_it_declares(
+    wheels: Path, tmp_path: Path, resolution: str
+) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    [wheel] = wheels.glob("credwatch-*.whl")
+    for number, interpreter in enumerate(interpreters()):
+        python = tmp_path / str(number) / "bin" / "python"
+        run(uv, "venv", "-q", "--python", interpreter, tmp_path / str(number))
+        run(uv, "pip", "install", "-q", "--python", python, "--resolution", resolution, wheel)
+        said = run(python, "-c", SMOKE, CREDWATCH_ENABLED="1")
+        assert said == "1 explicit s3:GetObject arn:aws:s3:::photos/* 0\n", interpreter

@@ -99,3 +99,23 @@ class Telemetry:
     processes: Mapping[str, Process]
     usage: tuple[UsageRow, ...]
     keys: tuple[KeySighting, ...]
+
+
+SpanValue = str | bool | int | float | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span as far as it is kept: ids in lower-case hex, and of its attributes only ours and AWS's.
+
+    `parent_span_id` is "" at the root of a trace.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    name: str
+    start_ns: int
+    end_ns: int
+    attributes: Mapping[str, SpanValue] = field(default_factory=dict)
+    resource: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,49 @@
+"""`credwatch-agent report`: what is granted, what is used, what is wrong, and what is not known."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from credwatch_agent.cli.console import out
+from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
+from credwatch_agent.evidence import Settings
+from credwatch_agent.exports import json as as_json
+from credwatch_agent.exports import table
+from credwatch_agent.report import Report, build
+from credwatch_agent.snapshot import load
+from credwatch_agent.store.sqlite import SqliteStore
+
+
+def report(
+    db: Annotated[Path, typer.Option(help="SQLite file that `serve` keeps.")],
+    snapshot: Annotated[Path, typer.Option(help="File that `snapshot` wrote.")],
+    window: Annotated[
+        float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
+    ] = Settings().window_days,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")] = False,
+) -> int:
+    """Compare granted with used. Exit code 0: clean, 1: findings, 2: usage, 3: something could not be known."""
+    attached = load(snapshot)
+    with closing(SqliteStore.open(db, read_only=True)) as store:
+        telemetry = store.telemetry()
+    made = build(telemetry, attached, time.time_ns(), Settings(window_days=window), _emits)
+    if json:
+        out.print(as_json.render(made), soft_wrap=True)
+    else:
+        table.render(made, out)
+    return _exit_code(made, bool(attached.missing))
+
+
+def _emits(action: str) -> bool | None:
+    return None
+
+
+def _exit_code(made: Report, incomplete: bool) -> int:
+    if made.findings:
+        return FINDINGS
+    return COULD_NOT_KNOW if incomplete or not made.services else CLEAN

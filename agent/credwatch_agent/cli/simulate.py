@@ -1,0 +1,56 @@
+"""`credwatch-agent simulate`: decide requests from JSON lines, one answer a line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from credwatch_agent.cli.console import err
+from credwatch_agent.cli.failure import CLEAN, USAGE, UsageError
+from credwatch_agent.iam.simulate import BadRecord, answer_line
+
+
+def simulate(
+    file: Annotated[Path, typer.Argument(help="JSON lines, one request a line; `-` is standard input.")] = Path("-"),
+) -> int:
+    """Decide each request from the policies given with it: a local `simulate-custom-policy`."""
+    with _opened(file) as lines:
+        bad = [number for number, line in enumerate(lines, start=1) if not _answered(number, line)]
+    return USAGE if bad else CLEAN
+
+
+def _answered(number: int, line: bytes) -> bool:
+    """Write the answer to one line, or on stderr what is wrong with it."""
+    try:
+        text = line.decode("utf-8-sig").strip()
+        if text:
+            sys.stdout.write(answer_line(text) + "\n")
+            sys.stdout.flush()  # whoever writes the requests may wait for the answers
+    except UnicodeDecodeError as error:
+        return _bad(number, f"not UTF-8 at byte {error.start}; write it as UTF-8")
+    except BadRecord as error:
+        return _bad(number, str(error))
+    return True
+
+
+def _bad(number: int, sentence: str) -> bool:
+    err.print(f"credwatch-agent: line {number}: {sentence}", soft_wrap=True)
+    return False
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        opened = file.open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from None
+    with opened:
+        yield opened

@@ -1,0 +1,1 @@
+"""Renderers of a report: one form a file, each a function from records to text."""

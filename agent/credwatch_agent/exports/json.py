@@ -1,0 +1,75 @@
+"""The report as JSON, versioned: for scripts, and for whatever is built on top."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
+
+from credwatch_agent.findings import Finding
+from credwatch_agent.report import SCHEMA, Report, RoleRow, ServiceRow
+
+
+def render(report: Report) -> str:
+    """Return the report as one JSON document: `schema`, `generated`, `window`, and its parts."""
+    document = {
+        "schema": SCHEMA,
+        "generated": moment(report.now_ns),
+        "window": {"days": report.window_days, "default_days": report.default_days},
+        "snapshot": {
+            "taken": moment(report.snapshot_ns),
+            "account": report.account_id,
+            "region": report.region,
+        },
+        "calls": report.calls,
+        "services": [_service(row) for row in report.services],
+        "roles": [_role(row) for row in (*report.roles, *report.silent_roles)],
+        "findings": [finding(one) for one in report.findings],
+        "unknown": list(report.unknown),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def finding(one: Finding) -> dict[str, Any]:
+    """Return one finding as JSON values."""
+    return {**_plain(one), "fingerprint": one.fingerprint}
+
+
+def moment(ns: int) -> str:
+    """Return a time as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(ns // 10**9, timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def _service(row: ServiceRow) -> dict[str, Any]:
+    plain = _plain(row)
+    plain["worst"] = row.worst.id if row.worst else None
+    return plain
+
+
+def _role(row: RoleRow) -> dict[str, Any]:
+    plain = _plain(row)
+    plain["states"] = {state.value: count for state, count in row.states}
+    for statement, source in zip(plain["statements"], row.statements, strict=True):
+        statement["states"] = {state.value: count for state, count in source.states}
+        statement["used"] = [
+            {"action": action, "calls": calls, "resources": list(resources)} for action, calls, resources in source.used
+        ]
+    return plain
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    def convert(value: Any) -> Any:
+        if isinstance(value, Enum):
+            return value.value
+        if is_dataclass(value) and not isinstance(value, type):
+            return convert(asdict(value))
+        if isinstance(value, dict):
+            return {str(k): convert(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [convert(item) for item in value]
+        return value
+
+    plain: dict[str, Any] = convert(record)
+    return plain

@@ -1,0 +1,178 @@
+"""The report for a terminal: first who signs with what, then what is wrong, then what is not known.
+
+Readable at 80 columns, without colour, and where it is piped into a file. Nothing that matters is
+cut: names wrap. Knows rich and nothing of where the report came from.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from credwatch_agent.evidence import Carrier, State
+from credwatch_agent.exports.json import moment
+from credwatch_agent.findings import Finding, Severity
+from credwatch_agent.report import Report, RoleRow, ServiceRow, StatementRow
+
+_COLOURS = {
+    Severity.CRITICAL: "bold red",
+    Severity.HIGH: "red",
+    Severity.MEDIUM: "yellow",
+    Severity.LOW: "cyan",
+    Severity.INFO: "dim",
+}
+_MOST_USED = 6
+_WIDE = 100
+
+
+def render(report: Report, console: Console) -> None:
+    """Print the report to a console."""
+    for part in _parts(report, console.width):
+        console.print(part)
+
+
+def _parts(report: Report, width: int) -> Iterator[RenderableType]:
+    yield Text(f"account {report.account_id or '(unknown)'}  region {report.region or '(unknown)'}", style="bold")
+    yield Text(
+        f"{report.calls} calls by {len(report.services)} services in the last {_days(report.window_days)}; "
+        f"policies as of {moment(report.snapshot_ns)}"
+    )
+    if report.window_days < report.default_days:
+        yield Text(
+            f"The window was shortened from {_days(report.default_days)} to {_days(report.window_days)}: "
+            "what it calls unused would not be enough to act on.",
+            style="yellow",
+        )
+    yield from _section("Services: who signs with what")
+    yield _services(report, width)
+    yield from _section("Roles: what is granted, what was used")
+    for role in report.roles:
+        yield _role(role)
+    yield from _silent(report)
+    yield from _section(f"Findings: {len(report.findings)}" if report.findings else "Findings: none")
+    for finding in report.findings:
+        yield _finding(finding)
+    yield from _section("Not known" if report.unknown else "Not known: nothing was missing")
+    for sentence in report.unknown:
+        yield _item("-", sentence)
+
+
+def _section(title: str) -> Iterator[RenderableType]:
+    yield Text()
+    yield Text(title, style="bold underline")
+
+
+# --- services -------------------------------------------------------------------------------------
+
+
+def _services(report: Report, width: int) -> Table:
+    """A row a service. Where the terminal is narrow, long names break at their hyphens, never within a word."""
+    longest = 20 if width < _WIDE else 40
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("service")
+    table.add_column("signs with, as role")
+    table.add_column("calls", justify="right", no_wrap=True)
+    table.add_column("used of granted", justify="right", min_width=10)
+    table.add_column("worst finding")
+    for row in report.services:
+        table.add_row(*_service(row, longest))
+    return table
+
+
+def _service(row: ServiceRow, longest: int) -> tuple[RenderableType, ...]:
+    family, _, container = row.name.partition("/")
+    names = [family if family == container else row.name]
+    signs = [*row.sources, *(role.rpartition("/")[2] for role in row.roles)] or ["(no AWS calls)"]
+    worst = Text("-")
+    if row.worst:
+        worst = Text(_broken([row.worst.id], longest), style=_COLOURS[row.worst.severity])
+    return (
+        _broken(names, longest),
+        _broken(signs, longest),
+        f"{row.calls}" if row.exact else f">= {row.calls}",
+        f"{row.used} of {row.granted}" if row.granted is not None else "?",
+        worst,
+    )
+
+
+def _broken(names: list[str], longest: int) -> str:
+    return "\n".join(textwrap.fill(name, longest, break_long_words=False) for name in names)
+
+
+# --- roles ----------------------------------------------------------------------------------------
+
+
+def _role(role: RoleRow) -> RenderableType:
+    lines: list[RenderableType] = [Text(role.name, style="bold")]
+    granted = sum(count for _, count in role.states)
+    lines.append(_item(" ", f"grants {granted} actions: {_states(role.states)}"))
+    lines += [_item(" ", f"used by {_carrier(carrier)}") for carrier in role.carriers]
+    lines += [_statement(statement) for statement in role.statements]
+    return Group(*lines, Text())
+
+
+def _states(states: tuple[tuple[State, int], ...]) -> str:
+    return ", ".join(f"{count} {state.value}" for state, count in states if count) or "none"
+
+
+def _carrier(carrier: Carrier) -> str:
+    processes = "1 process" if carrier.processes == 1 else f"{carrier.processes} processes"
+    exact = "exact" if carrier.closed else "a lower bound"
+    entry = f", entry point {carrier.workload.entry_point}" if carrier.workload.entry_point else ""
+    return f"{carrier.workload.where}: {carrier.calls} calls ({exact}) by {processes}{entry}"
+
+
+def _statement(row: StatementRow) -> RenderableType:
+    patterns = ", ".join(row.patterns[:4]) + (f" and {len(row.patterns) - 4} more" if len(row.patterns) > 4 else "")
+    head = _item(" ", f"{row.policy} / {row.statement}: {patterns}: {_states(row.states)}")
+    used = [f"{action} ({calls})" for action, calls, _ in row.used[:_MOST_USED]]
+    if len(row.used) > _MOST_USED:
+        used.append(f"and {len(row.used) - _MOST_USED} more")
+    return Group(head, _item("   ", f"used: {', '.join(used)}")) if used else head
+
+
+def _silent(report: Report) -> Iterator[RenderableType]:
+    if report.silent_roles:
+        names = ", ".join(role.name for role in report.silent_roles)
+        yield _item("-", f"no process reported with: {names}")
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
+def _finding(finding: Finding) -> RenderableType:
+    head = Text()
+    head.append(f"{finding.severity.value:<8} ", style=_COLOURS[finding.severity])
+    head.append(finding.id, style="bold")
+    head.append(f"  {finding.subject}")
+    lines: list[RenderableType] = [head, _item(" ", finding.sentence)]
+    lines += [_item("   -", sentence) for sentence in finding.evidence]
+    for fix in finding.fixes:
+        lines.append(_item("   fix:", fix.sentence))
+        if fix.text:
+            lines.append(Padding(Text(fix.text), (0, 0, 0, 8)))
+    if finding.also:
+        lines.append(_item("   also:", ", ".join(finding.also)))
+    lines.append(_item("   see:", "; ".join(finding.references)))
+    return Group(*lines, Text())
+
+
+def _item(mark: str, sentence: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(mark), Text(sentence))
+    return grid
+
+
+def _days(days: float) -> str:
+    if days >= 1:
+        return f"{days:g} days"
+    seconds = days * 86_400
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.1f} seconds"

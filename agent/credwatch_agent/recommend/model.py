@@ -1,0 +1,157 @@
+"""The records of a recommendation: what it is made from, what it says and what it claims."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from credwatch_agent.iam.contain import Containment, NotProved, Proved
+from credwatch_agent.iam.document import Policy, PolicyError, parse, unreadable
+
+NS_PER_DAY = 86_400 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A policy of a role: parsed, and as written. An inline one has no `arn`; `attachments` counts a managed one's."""
+
+    policy: Policy
+    document: Mapping[str, Any] = field(compare=False)
+    arn: str = ""
+    attachments: int = 0
+
+    @classmethod
+    def read(cls, name: str, document: str, arn: str = "", attachments: int = 0) -> Attached:
+        """Parse a document; one that IAM would refuse becomes a policy that may say anything and stays as it is."""
+        try:
+            return cls(parse(name, document), json.loads(document.removeprefix("\ufeff")), arn, attachments)
+        except PolicyError as error:
+            return cls(unreadable(name, error), {}, arn, attachments)
+
+    @property
+    def statements(self) -> Sequence[Mapping[str, Any]]:
+        """The statements as written."""
+        written = self.document.get("Statement", ())
+        return [written] if isinstance(written, Mapping) else list(written)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An observed use of one action: how often, when first and last, on what ARNs and how exactly these are known."""
+
+    action: str
+    resources: tuple[str, ...]
+    detail: str
+    calls: int
+    first_ns: int
+    last_ns: int
+
+
+def _nothing(_action: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to narrow.
+
+    The window is in nanoseconds since the epoch. `keep` says why an action that was not seen has to
+    stay (unobservable, insufficient evidence), or "" if it may go. `detail` is `container`, or `full`
+    to narrow objects as finely as they were reported.
+    """
+
+    start_ns: int
+    end_ns: int
+    keep: Callable[[str], str] = _nothing
+    detail: str = "container"
+    learned_share: float = 0.8
+
+    @property
+    def split_ns(self) -> int:
+        """Where learning ends and the hold-out begins."""
+        return self.start_ns + int((self.end_ns - self.start_ns) * self.learned_share)
+
+    @property
+    def days(self) -> float:
+        return (self.end_ns - self.start_ns) / NS_PER_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why something stayed or went. `statement` is the position in the original policy, None for the whole."""
+
+    policy: str
+    statement: int | None
+    text: str
+
+
+EDIT, FORK, COPY, SAME, REMOVE = "edit", "fork", "copy", "same", "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """One policy to have in place of `original`.
+
+    `change`: `same`; `edit` in place; `fork`, since others have the policy attached too; `copy` of an
+    AWS-managed one; `remove`, since nothing of it was used. `part` counts from 1 where one was split.
+    """
+
+    name: str
+    original: str
+    change: str
+    document: Mapping[str, Any]
+    arn: str = ""
+    part: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the recommendation guarantees, and on what grounds. `broken` counts observed calls not shown to be kept."""
+
+    grants_nothing_new: Containment
+    calls: int
+    broken: int
+    days: float
+    missed: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether both halves are proved."""
+        return isinstance(self.grants_nothing_new, Proved) and not self.broken
+
+    @property
+    def text(self) -> str:
+        """The claim, in the words that are documented."""
+        proved = "proved" if isinstance(self.grants_nothing_new, Proved) else "not proved"
+        breaks = "breaks no observed call" if not self.broken else f"{self.broken} observed calls: not proved"
+        held = "no miss on the last 20 %"
+        if self.missed:
+            stay = (
+                "1 statement that missed stays as it was"
+                if self.missed == 1
+                else (f"{self.missed} statements that missed stay as they were")
+            )
+            held = f"on the last 20 % {stay}"
+        return (
+            f"grants nothing new ({proved}); {breaks} ({self.calls:,} calls, {self.days:g} days); "
+            f"learned on the first 80 % of the window, {held}."
+        )
+
+    @property
+    def why_not(self) -> str:
+        """Why containment is not proved, or ""."""
+        return self.grants_nothing_new.reason if isinstance(self.grants_nothing_new, NotProved) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A role's policies as they could be, with the claim and the reasons."""
+
+    role: str
+    policies: tuple[Recommended, ...]
+    notes: tuple[Note, ...]
+    claim: Claim
+    skipped: str = ""
+    """Why nothing is recommended for this role, or ""."""

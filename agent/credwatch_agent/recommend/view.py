@@ -1,0 +1,48 @@
+"""From what was compared to what is recommended: a role's calls and the reasons why an unseen action stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from credwatch_agent.compare import RoleView
+from credwatch_agent.evidence import Settings as Window
+from credwatch_agent.evidence import Signed, State
+from credwatch_agent.recommend.model import Attached, Call, Recommendation, Settings
+from credwatch_agent.recommend.role import recommend
+
+REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
+"""Outcomes of calls that no policy has to keep: they did not succeed."""
+
+
+def calls(signed: Iterable[Signed]) -> Iterator[Call]:
+    """Return each use of each action, refused ones left out."""
+    for one in signed:
+        if one.usage.outcome in REFUSED:
+            continue
+        for action, resources in one.usage.authorizations:
+            row = one.row
+            yield Call(action, resources, one.usage.detail, row.calls, row.first_ns, row.last_ns)
+
+
+def attached(view: RoleView) -> list[Attached]:
+    """Return the role's policies, parsed where they parse."""
+    return [Attached.read(each.name, each.document, each.arn, each.attachments) for each in view.role.policies]
+
+
+def keep(view: RoleView) -> Callable[[str], str]:
+    """Return what says why an action that was not seen has to stay, or "" if evidence calls it unused."""
+    reasons: dict[str, str] = {}
+    for statement in view.statements:
+        for grant in statement.grants:
+            if grant.verdict.state in {State.UNOBSERVABLE, State.INSUFFICIENT}:
+                sentence = "; ".join(gap.sentence for gap in grant.verdict.gaps[:1])
+                reasons.setdefault(grant.action.lower(), f"{grant.verdict.state.value}: {sentence}")
+    return lambda action: reasons.get(action.lower(), "")
+
+
+def of_role(
+    view: RoleView, signed: Iterable[Signed], now_ns: int, window: Window, detail: str = "container"
+) -> Recommendation:
+    """Narrow a role's policies by what was seen of it in the window that ends at `now_ns`."""
+    settings = Settings(now_ns - window.window_ns, now_ns, keep(view), detail)
+    return recommend(view.role.arn, attached(view), calls(signed), settings)

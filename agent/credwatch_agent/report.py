@@ -1,0 +1,217 @@
+"""The report: what a reader is told, as plain records that every renderer shows alike.
+
+`build` runs join, comparison and findings over one store and one snapshot. Pure: time is an
+argument. How it looks is for `exports` to say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from credwatch_agent.compare import RoleView, StatementView, compare
+from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, join
+from credwatch_agent.findings import Finding, World, find
+from credwatch_agent.records import Telemetry
+from credwatch_agent.snapshot import Index, Snapshot
+
+SCHEMA = 1
+"""Version of the report's JSON form."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRow:
+    """One service: what it signs with, and how much of what its role grants it used.
+
+    `sources` and `roles` are sorted; `granted` is None where no role of it is in the snapshot.
+    `exact`: all its processes ended and reported their totals. `worst` is its worst finding.
+    """
+
+    name: str
+    service: str
+    sources: tuple[str, ...]
+    roles: tuple[str, ...]
+    calls: int
+    used: int
+    granted: int | None
+    exact: bool
+    processes: int
+    worst: Finding | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRow:
+    """An Allow statement in short: its patterns, and how many of its actions are in which state."""
+
+    policy: str
+    statement: str
+    patterns: tuple[str, ...]
+    states: tuple[tuple[State, int], ...]
+    used: tuple[tuple[str, int, tuple[str, ...]], ...]
+    """(action, calls, resources) of what was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """A role: its grants by evidence state, who reported with it, and what stands against `unused`."""
+
+    arn: str
+    name: str
+    states: tuple[tuple[State, int], ...]
+    statements: tuple[StatementRow, ...]
+    carriers: tuple[Carrier, ...]
+    gaps: tuple[Gap, ...]
+    denied: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything. Times in nanoseconds; `window_days` as asked for, `default_days` for comparison."""
+
+    now_ns: int
+    window_days: float
+    default_days: float
+    snapshot_ns: int
+    account_id: str
+    region: str
+    calls: int
+    services: tuple[ServiceRow, ...]
+    roles: tuple[RoleRow, ...]
+    silent_roles: tuple[RoleRow, ...]
+    """Roles with which no process reported."""
+    findings: tuple[Finding, ...]
+    unknown: tuple[str, ...]
+    """What could not be known, a sentence each."""
+
+
+def build(telemetry: Telemetry, snapshot: Snapshot, now_ns: int, settings: Settings, emits: Emits) -> Report:
+    """Return the report of one store and one snapshot at one moment."""
+    index = Index(snapshot)
+    joined = join(telemetry, index, now_ns - settings.window_ns)
+    views = compare(index, joined, now_ns, settings, emits)
+    findings = find(World(index, telemetry, joined, views, now_ns))
+    rows = {view.role.arn: _role(view) for view in views}
+    return Report(
+        now_ns=now_ns,
+        window_days=settings.window_days,
+        default_days=Settings().window_days,
+        snapshot_ns=snapshot.taken_ns,
+        account_id=snapshot.account_id,
+        region=snapshot.region,
+        calls=sum(signed.row.calls for signed in joined.signed),
+        services=tuple(_services(joined, {view.role.arn: view for view in views}, findings)),
+        roles=tuple(row for row in rows.values() if row.carriers),
+        silent_roles=tuple(row for row in rows.values() if not row.carriers),
+        findings=findings,
+        unknown=tuple(dict.fromkeys(_unknown(snapshot, joined, views))),
+    )
+
+
+# --- services -------------------------------------------------------------------------------------
+
+
+def _services(joined: Joined, views: dict[str, RoleView], findings: tuple[Finding, ...]) -> Iterator[ServiceRow]:
+    signed: defaultdict[tuple[str, str], list[Signed]] = defaultdict(list)
+    for one in joined.signed:
+        signed[_key(one.place.workload)].append(one)
+    processes = Counter(_key(place.workload) for place in joined.places.values())
+    ended = Counter(_key(place.workload) for place in joined.places.values() if place.process.closed is not None)
+    for key in sorted(processes.keys() | signed.keys()):
+        yield _service(key, signed[key], views, findings, (processes[key], ended[key]))
+
+
+def _key(workload: Workload) -> tuple[str, str]:
+    return workload.where, workload.service
+
+
+def _service(
+    key: tuple[str, str],
+    signed: list[Signed],
+    views: dict[str, RoleView],
+    findings: tuple[Finding, ...],
+    processes: tuple[int, int],
+) -> ServiceRow:
+    where, service = key
+    arns = sorted({one.role_arn for one in signed if one.role_arn})
+    granted = {action for arn in arns if arn in views for action in views[arn].actions}
+    used = {action for one in signed if one.usage.outcome == "allowed" for action in one.usage.actions}
+    concerning = [f for f in findings if f.subject in (where, service) or (f.role_arn and f.role_arn in arns)]
+    return ServiceRow(
+        name=where,
+        service=service,
+        sources=tuple(sorted({one.usage.source for one in signed})),
+        roles=tuple(arns) or tuple(sorted({one.usage.principal for one in signed if one.usage.principal})),
+        calls=sum(one.row.calls for one in signed),
+        used=len(used & granted),
+        granted=len(granted) if any(arn in views for arn in arns) else None,
+        exact=processes[0] == processes[1] and all(one.row.exact for one in signed),
+        processes=processes[0],
+        worst=min(concerning, key=lambda f: f.severity.rank, default=None),
+    )
+
+
+# --- roles ----------------------------------------------------------------------------------------
+
+
+def _role(view: RoleView) -> RoleRow:
+    return RoleRow(
+        arn=view.role.arn,
+        name=view.role.name,
+        states=_counted(view.actions.values()),
+        statements=tuple(_statement(statement) for statement in view.statements),
+        carriers=tuple(carrier for carrier in view.coverage.carriers if carrier.calls),
+        gaps=view.coverage.gaps,
+        denied=sum(use.calls for use in view.denied),
+    )
+
+
+def _statement(view: StatementView) -> StatementRow:
+    statement = view.statement
+    patterns = [str(pattern) for pattern in statement.actions] or [f"NOT {p}" for p in statement.not_actions]
+    return StatementRow(
+        policy=view.policy.name,
+        statement=view.name,
+        patterns=tuple(patterns),
+        states=_counted(grant.verdict.state for grant in view.grants),
+        used=tuple((grant.action, grant.calls, grant.resources) for grant in view.used),
+    )
+
+
+def _counted(states: Iterable[State]) -> tuple[tuple[State, int], ...]:
+    counts = Counter(states)
+    return tuple((state, counts[state]) for state in State)
+
+
+# --- what could not be known ----------------------------------------------------------------------
+
+
+def _unknown(snapshot: Snapshot, joined: Joined, views: tuple[RoleView, ...]) -> Iterator[str]:
+    yield from (missing.sentence for missing in snapshot.missing)
+    for view in views:
+        yield from view.problems
+    yield from _open_processes(joined)
+    yield from _unplaced(joined)
+    for view in views:
+        if view.coverage.carriers:
+            doubted = Counter(view.actions.values())[State.INSUFFICIENT]
+            if doubted:
+                reasons = "; ".join(gap.sentence for gap in view.coverage.gaps) or "see its statements"
+                yield f"{doubted} unseen actions of role `{view.role.name}` are not called unused: {reasons}"
+
+
+def _open_processes(joined: Joined) -> Iterator[str]:
+    still = Counter(p.workload.where for p in joined.places.values() if p.process.closed is None)
+    for where, count in sorted(still.items()):
+        noun = "process has" if count == 1 else "processes have"
+        yield f"{count} {noun} not said goodbye in `{where}` (running, or killed): its counts are a lower bound"
+
+
+def _unplaced(joined: Joined) -> Iterator[str]:
+    for source in ("unknown", "imds-other", "container-other"):
+        calls = sum(one.row.calls for one in joined.signed if one.usage.source == source)
+        if calls:
+            yield f"{calls} calls were signed by credentials of source `{source}`: whose they are is not known"
+    strangers = Counter(one.usage.principal for one in joined.signed if not one.role_arn and one.usage.principal)
+    for principal, rows in sorted(strangers.items()):
+        yield f"principal `{principal}` ({rows} usages) is no role of this snapshot: its grants are not known"

@@ -1,0 +1,45 @@
+"""Where telemetry is kept: one small protocol, an implementation a module.
+
+The truth rule that every store keeps: of the points with one process id, start and set of
+attributes the greatest value counts; a row is their sum over the starts. Replays, duplicates and
+reordering therefore change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from credwatch_agent.records import Batch, Span, Telemetry
+
+MAX_SPANS = 10_000
+"""Spans that a store keeps: the latest to arrive."""
+
+
+class StoreError(Exception):
+    """The store cannot be read or written; the text says what, where and what to do."""
+
+
+class Store(Protocol):
+    """Methods may be called from any thread; every one raises `StoreError`."""
+
+    def put(self, batches: Iterable[Batch]) -> None:
+        """Keep all batches or, where it raises, none; once it returned, they survive a killed process."""
+
+    def put_spans(self, spans: Iterable[Span]) -> None:
+        """Keep the latest `MAX_SPANS` spans, as `put` does; a span that is known changes nothing."""
+
+    def telemetry(self, since_ns: int = 0) -> Telemetry:
+        """Return the processes, usage and keys last reported at `since_ns` or later, as of one moment.
+
+        A row's count covers its process's whole life, also what lies before `since_ns`.
+        """
+
+    def spans(self, trace_id: str = "", limit: int = MAX_SPANS) -> tuple[Span, ...]:
+        """Return the latest spans, of one trace if named, in the order of their start."""
+
+    def check(self) -> None:
+        """Raise `StoreError` where a write would fail now."""
+
+    def close(self) -> None:
+        """Release the store; idempotent."""

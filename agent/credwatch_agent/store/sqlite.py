@@ -1,0 +1,288 @@
+"""The embedded store: one SQLite file, written by one agent, read by any process of its host.
+
+`attributes` interns what repeats (a usage, a key, the name of a health metric) as canonical text,
+so that a row of `point` is six integers. The rows are the truth rule itself: their primary key is
+(process, attributes, start) and an upsert keeps the maximum.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from credwatch_agent.records import Batch, Span, Telemetry
+from credwatch_agent.store import MAX_SPANS, StoreError, texts
+from credwatch_agent.store.reduce import Row, telemetry
+
+APPLICATION_ID = 0x63726477  # "crdw": SQLite's mark of whose file it is
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE process (
+            id INTEGER PRIMARY KEY, process_id TEXT NOT NULL UNIQUE,
+            resource TEXT NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL)""",
+        """CREATE TABLE attributes (
+            id INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL, UNIQUE (kind, text))""",
+        """CREATE TABLE point (
+            process INTEGER NOT NULL REFERENCES process, attributes INTEGER NOT NULL REFERENCES attributes,
+            start_ns INTEGER NOT NULL, value INTEGER NOT NULL, last_ns INTEGER NOT NULL, exact INTEGER NOT NULL,
+            PRIMARY KEY (process, attributes, start_ns)) WITHOUT ROWID""",
+        """CREATE TABLE span (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, trace_id TEXT NOT NULL, span_id TEXT NOT NULL,
+            start_ns INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE (trace_id, span_id))""",
+    ),
+)
+"""Step n brings a file from schema n to n+1, in one transaction; steps of a release never change."""
+
+SCHEMA = len(MIGRATIONS)
+
+_UPSERT_PROCESS = """INSERT INTO process (process_id, resource, first_ns, last_ns) VALUES (?, ?, ?, ?)
+    ON CONFLICT (process_id) DO UPDATE SET
+        -- the latest description wins, of two at one time the greater text: no order of arrival matters
+        resource = CASE WHEN (excluded.last_ns, excluded.resource) > (last_ns, resource)
+            THEN excluded.resource ELSE resource END,
+        first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)"""
+
+_UPSERT_POINT = """INSERT INTO point (process, attributes, start_ns, value, last_ns, exact) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (process, attributes, start_ns) DO UPDATE SET
+        value = max(value, excluded.value), last_ns = max(last_ns, excluded.last_ns),
+        exact = min(exact, excluded.exact)
+    WHERE excluded.value > value OR excluded.last_ns > last_ns OR excluded.exact < exact"""
+
+_ROWS = """SELECT process_id, kind, text, start_ns, value, point.last_ns, exact FROM point
+    JOIN process ON process.id = point.process JOIN attributes ON attributes.id = point.attributes
+    WHERE process.last_ns >= ? ORDER BY process.id, attributes.id"""
+
+_MAX_INTERNED = 10_000
+
+_ADVICE: tuple[tuple[str, str], ...] = (
+    ("not a database", "is no SQLite database; it was left as it is: give another path, or move it away"),
+    ("malformed", "is damaged; it was left as it is: restore a copy, or move it away and start with a new one"),
+    ("disk is full", "cannot grow: the disk is full; free space on it"),
+    ("locked", "is being written by another process; stop the other agent, or give each its own file"),
+    ("readonly", "cannot be written; check its owner, its mode and those of its directory"),
+    ("unable to open", "cannot be opened; check that its directory exists and may be written"),
+    ("disk I/O", "cannot be read or written: the disk reports an error"),
+)
+
+
+class _Point(NamedTuple):
+    kind: str
+    text: str
+    start_ns: int
+    value: int
+    last_ns: int
+    exact: bool
+
+
+class SqliteStore:
+    """A `Store` in one file. Made by `open`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._interned: dict[tuple[str, str], int] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False, wait_s: float = 5.0) -> SqliteStore:
+        """Open a file, made or migrated where it may be written; `wait_s` is how long to wait for a lock.
+
+        Raises `StoreError`: no such path, not writable, not a database or another program's, damaged,
+        or written by a newer agent. A file that is not ours is never changed.
+        """
+        _prepare(path, read_only)
+        with _sentences(path):
+            mode = "ro" if read_only else "rw"
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=wait_s,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                _adopt(path, connection, read_only)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    def put(self, batches: Iterable[Batch]) -> None:
+        with self._transaction("IMMEDIATE") as connection:
+            for batch in batches:
+                self._put(connection, batch)
+
+    def put_spans(self, spans: Iterable[Span]) -> None:
+        rows = [(span.trace_id, span.span_id, span.start_ns, texts.from_span(span)) for span in spans]
+        with self._transaction("IMMEDIATE") as connection:
+            connection.executemany(
+                "INSERT INTO span (trace_id, span_id, start_ns, text) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (trace_id, span_id) DO NOTHING",
+                rows,
+            )
+            connection.execute("DELETE FROM span WHERE seq <= (SELECT max(seq) FROM span) - ?", (MAX_SPANS,))
+
+    def telemetry(self, since_ns: int = 0) -> Telemetry:
+        with self._transaction("DEFERRED") as connection:
+            processes = connection.execute(
+                "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= ?", (since_ns,)
+            ).fetchall()
+            rows = [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
+        try:
+            return telemetry(processes, rows, since_ns)
+        except ValueError as error:
+            raise StoreError(f"the database `{self._path}` holds a row that this agent cannot read: {error}") from error
+
+    def spans(self, trace_id: str = "", limit: int = MAX_SPANS) -> tuple[Span, ...]:
+        where, values = ("WHERE trace_id = ?", (trace_id,)) if trace_id else ("", ())
+        with self._transaction("DEFERRED") as connection:
+            found = connection.execute(
+                f"SELECT text FROM span {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608 - one of two literals
+                (*values, limit),
+            ).fetchall()
+        return tuple(sorted((texts.to_span(text) for (text,) in found), key=lambda span: (span.start_ns, span.span_id)))
+
+    def check(self) -> None:
+        # takes the write lock and gives it back: what a write needs, without writing
+        with self._transaction("IMMEDIATE"):
+            pass
+
+    def close(self) -> None:
+        with self._lock, _sentences(self._path):
+            self._connection.close()
+
+    def _put(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        resource = texts.from_mapping(batch.resource)
+        for process_id, points in _by_process(batch).items():
+            first_ns, last_ns = min(p.start_ns for p in points), max(p.last_ns for p in points)
+            connection.execute(_UPSERT_PROCESS, (process_id, resource, first_ns, last_ns))
+            (process,) = connection.execute("SELECT id FROM process WHERE process_id = ?", (process_id,)).fetchone()
+            rows = [
+                (process, self._intern(connection, p.kind, p.text), p.start_ns, p.value, p.last_ns, p.exact)
+                for p in points
+            ]
+            connection.executemany(_UPSERT_POINT, rows)
+
+    def _intern(self, connection: sqlite3.Connection, kind: str, text: str) -> int:
+        known = self._interned.get((kind, text))
+        if known is not None:
+            return known
+        connection.execute("INSERT INTO attributes (kind, text) VALUES (?, ?) ON CONFLICT DO NOTHING", (kind, text))
+        found: int
+        (found,) = connection.execute("SELECT id FROM attributes WHERE kind = ? AND text = ?", (kind, text)).fetchone()
+        if len(self._interned) >= _MAX_INTERNED:
+            self._interned.clear()
+        self._interned[kind, text] = found
+        return found
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
+        with self._lock, _sentences(self._path):
+            self._connection.execute(f"BEGIN {kind}")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # ids interned in this transaction are gone with it
+                self._interned.clear()
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _by_process(batch: Batch) -> Mapping[str, Sequence[_Point]]:
+    found: dict[str, list[_Point]] = {}
+    for usage in batch.usage:
+        point = _Point("usage", texts.from_usage(usage.usage), usage.start_ns, usage.value, usage.time_ns, usage.exact)
+        found.setdefault(usage.process_id, []).append(point)
+    for key in batch.keys:
+        point = _Point("key", texts.from_key(key), key.first_ns, key.value, key.last_ns, True)
+        found.setdefault(key.process_id, []).append(point)
+    for health in batch.health:
+        point = _Point("health", health.metric, health.start_ns, health.value, health.time_ns, True)
+        found.setdefault(health.process_id, []).append(point)
+    return found
+
+
+def _prepare(path: Path, read_only: bool) -> None:
+    try:
+        if read_only and not path.exists():
+            raise StoreError(f"there is no database `{path}`; `credwatch-agent serve --db {path}` makes one")
+        if not read_only:
+            # telemetry names accounts and resources: only the owner reads it; WAL files inherit the mode
+            path.touch(mode=0o600)
+        if not path.is_file():
+            raise StoreError(f"the database `{path}` is no file; give the path of a file")
+        with path.open("rb" if read_only else "r+b"):
+            pass
+    except OSError as error:
+        what = (error.strerror or str(error)).lower()
+        raise StoreError(f"the database `{path}` cannot be opened: {what}; give a path that you may write") from None
+
+
+def _adopt(path: Path, connection: sqlite3.Connection, read_only: bool) -> None:
+    application, version = _marks(connection)
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (tables or application or read_only):
+        raise StoreError(
+            f"the database `{path}` is not one of credwatch-agent; it was left as it is: give another path"
+        )
+    _refuse_newer(path, version)
+    if read_only:
+        if version < SCHEMA:
+            raise StoreError(
+                f"the database `{path}` has schema {version}, this agent reads {SCHEMA}; "
+                "start `credwatch-agent serve` on it once to migrate it"
+            )
+        return
+    connection.execute("PRAGMA journal_mode = WAL")
+    # An answer of 200 is a promise. With NORMAL a commit survives `kill -9`, but not the power failure
+    # or the crash of the host that follows within seconds; FULL costs one fsync a request.
+    connection.execute("PRAGMA synchronous = FULL")
+    _migrate(path, connection)
+
+
+def _migrate(path: Path, connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # read again under the lock: another agent may have been faster
+        _, version = _marks(connection)
+        _refuse_newer(path, version)
+        for statement in (statement for step in MIGRATIONS[version:] for statement in step):
+            connection.execute(statement)
+        if version < SCHEMA:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > SCHEMA:
+        raise StoreError(
+            f"the database `{path}` has schema {version}, this agent knows {SCHEMA}; it was left as it is: "
+            "run the agent that wrote it, or give another path"
+        )
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        advice = next((advice for part, advice in _ADVICE if part in str(error)), f"cannot be used: {error}")
+        raise StoreError(f"the database `{path}` {advice}") from error

@@ -1,0 +1,60 @@
+"""Starts credwatch-agent as a process beside the world, and runs its commands as a user would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_LISTENING = "listening on "
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A serving agent: where it listens and the file that it keeps."""
+
+    url: str
+    db: Path
+
+
+@contextmanager
+def serving(db: Path) -> Iterator[Agent]:
+    """Run `credwatch-agent serve` on a free loopback port; it is told to stop, by its own process id, at the end."""
+    command = [sys.executable, "-m", "credwatch_agent", "serve", "--db", str(db), "--port", "0", "--grpc-port", "off"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment({})) as process:
+        try:
+            yield Agent(_wait(process), db)
+        finally:
+            process.terminate()
+
+
+def _wait(process: subprocess.Popen[str]) -> str:
+    if process.stdout is None:
+        raise RuntimeError("the agent was started without a pipe")
+    for line in process.stdout:
+        if line.startswith(_LISTENING):
+            return line.removeprefix(_LISTENING).strip()
+    raise RuntimeError("credwatch-agent ended before it listened; its reason is above")
+
+
+def command(
+    arguments: Sequence[str], *, extra: Mapping[str, str] | None = None, capture: bool = False
+) -> tuple[int, str]:
+    """Run one command of the agent; return its exit code and, where `capture` is set, what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "credwatch_agent", *arguments],
+        env=_environment(extra or {}),
+        stdout=subprocess.PIPE if capture else None,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout or ""
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    kept = ("PATH", "HOME", "LANG", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTHONPATH")
+    return {**{name: os.environ[name] for name in kept if name in os.environ}, **extra}

@@ -1,0 +1,268 @@
+"""Recommendations: smaller, contained, breaking nothing that was seen, the same when made again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from credwatch_agent.iam.contain import Proved
+from credwatch_agent.iam.document import parse
+from credwatch_agent.recommend import Attached, Call, Recommendation, Settings, lost, recommend
+from credwatch_agent.recommend.size import INLINE_LIMIT, MANAGED_LIMIT, size, split
+from tests.iam.strategies import PATTERNS, documents
+
+ROLE = "arn:aws:iam::123456789012:role/app"
+END = 90 * 86_400 * 10**9
+EARLY, LATE = END // 10, END - END // 10
+S3 = "arn:aws:s3:::"
+QUEUE = "arn:aws:sqs:eu-west-1:123456789012:orders"
+
+
+def call(action: str, *arns: str, detail: str = "container", first: int = EARLY, last: int = LATE, n: int = 1) -> Call:
+    return Call(action, arns, detail, n, first, last)
+
+
+def attach(*statements: dict[str, Any], arn: str = "", attachments: int = 0, name: str = "app-s3") -> Attached:
+    filled = [{"Effect": "Allow", **each} for each in statements]
+    return Attached.read(name, json.dumps({"Version": "2012-10-17", "Statement": filled}), arn, attachments)
+
+
+def made(attached: Attached | list[Attached], *calls: Call, role: str = ROLE, **settings_: Any) -> Recommendation:
+    many = attached if isinstance(attached, list) else [attached]
+    return recommend(role, many, calls, Settings(0, END, **settings_))
+
+
+def statements(found: Recommendation) -> list[dict[str, Any]]:
+    return [dict(each) for policy in found.policies for each in policy.document["Statement"]]
+
+
+GET, PUT, LIST = call("s3:GetObject", S3 + "b/*"), call("s3:PutObject", S3 + "b/*"), call("s3:ListBucket", S3 + "b")
+
+
+@pytest.mark.parametrize(
+    ("statement", "calls", "expected"),
+    [
+        ({"Action": "s3:*", "Resource": "*"}, [GET], [{"Action": "s3:GetObject", "Resource": S3 + "b/*"}]),
+        (
+            {"Sid": "S", "Action": "s3:*", "Resource": "*"},
+            [GET, PUT, LIST],
+            [
+                {"Sid": "S", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": S3 + "b/*"},
+                {"Sid": "S2", "Action": "s3:ListBucket", "Resource": S3 + "b"},
+            ],
+        ),
+        (
+            {"Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+            [GET],
+            [
+                {
+                    "Action": "s3:GetObject",
+                    "Resource": S3 + "b/*",
+                    "Condition": {"Bool": {"aws:SecureTransport": "true"}},
+                }
+            ],
+        ),
+        (
+            {"Action": "s3:GetObject", "Resource": [S3 + "b/in/*", S3 + "c/*"]},
+            [GET],
+            [{"Action": "s3:GetObject", "Resource": S3 + "b/in/*"}],
+        ),
+        (
+            {"Action": "s3:Get*", "Resource": S3 + "${aws:PrincipalTag/team}/*"},
+            [GET],
+            [{"Action": "s3:GetObject", "Resource": S3 + "${aws:PrincipalTag/team}/*"}],
+        ),
+        ({"NotAction": "iam:*", "Resource": "*"}, [GET], [{"Action": "s3:GetObject", "Resource": S3 + "b/*"}]),
+        (
+            {"Action": "s3:*", "NotResource": S3 + "secret*"},
+            [GET],
+            [{"Action": "s3:GetObject", "NotResource": S3 + "secret*"}],
+        ),
+        (
+            {"Action": "sqs:*", "Resource": "*"},
+            [call("sqs:ListQueues", "*", detail="service"), call("sqs:SendMessage", QUEUE)],
+            [
+                {"Action": "sqs:ListQueues", "Resource": "*"},
+                {"Action": "sqs:SendMessage", "Resource": QUEUE},
+            ],
+        ),
+    ],
+    ids=[
+        "one action", "groups", "conditions", "a finer entry stays", "a variable stays", "NotAction", "NotResource",
+        "without resources",
+    ],
+)  # fmt: skip
+def test_a_statement_is_narrowed_to_what_was_seen(
+    statement: dict[str, Any], calls: list[Call], expected: list[dict[str, Any]]
+) -> None:
+    found = made(attach(statement), *calls)
+    assert statements(found) == [{"Effect": "Allow", **each} for each in expected]
+    assert found.claim.holds
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        call("s3:GetObject", S3 + "*/*", detail="service"),
+        call("s3:GetObject", detail="none"),
+        call("sqs:SendMessage", "arn:aws:sqs:eu-west-1:*:orders"),
+        call("s3:GetObject", S3 + "ap-1234-s3alias/*"),
+        call("s3:GetObject", S3 + "mfzwi23gnjvgw.mrap/*"),
+    ],
+    ids=["service", "none", "account", "alias", "multi-region alias"],
+)
+def test_vague_evidence_narrows_no_resource(seen: Call) -> None:
+    found = made(attach({"Action": ["s3:*", "sqs:*"], "Resource": "arn:aws:*"}), seen)
+    assert [each["Resource"] for each in statements(found)] == ["arn:aws:*"]
+    assert found.claim.holds
+
+
+def test_objects_are_narrowed_to_their_bucket_unless_more_is_asked_for() -> None:
+    seen = call("s3:GetObject", S3 + "b/in/x.txt", detail="full")
+    policy = attach({"Action": "s3:*", "Resource": "*"})
+    assert statements(made(policy, seen))[0]["Resource"] == S3 + "b/*"
+    assert statements(made(policy, seen, detail="full"))[0]["Resource"] == S3 + "b/in/x.txt"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Effect": "Deny", "Action": "s3:*", "Resource": "*"},
+        {"Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:ViaAWSService": "true"}}},
+        {"Action": "s3:*", "Resource": "*", "Condition": {"ForAnyValue:StringEquals": {"AWS:CalledVia": "athena"}}},
+        {"Action": "s3:*", "Resource": "*", "Condition": {"Odd": {"aws:x": "1"}}},
+    ],
+    ids=["Deny", "ViaAWSService", "CalledVia", "unknown operator"],
+)
+def test_some_statements_are_never_touched(statement: dict[str, Any]) -> None:
+    found = made(attach(statement, {"Action": "sqs:*", "Resource": "*"}))
+    assert statements(found) == [{"Effect": "Allow", **statement}]
+
+
+def test_an_unused_statement_goes_and_an_unused_policy_with_it() -> None:
+    found = made(
+        [attach({"Action": "s3:*", "Resource": "*"}), attach({"Action": "sqs:*", "Resource": "*"}, name="q")], GET
+    )
+    assert [each.change for each in found.policies] == ["edit", "remove"]
+    assert "removed: no call needed it" in {note.text for note in found.notes}
+
+
+def test_what_could_not_be_seen_stays_and_says_why() -> None:
+    def keep(action: str) -> str:
+        return "nobody sees it" if action == "s3:PutObject" else ""
+
+    found = made(attach({"Action": ["s3:*Object", "s3:Imaginary"], "Resource": "*"}), GET, keep=keep)
+    assert statements(found) == [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": S3 + "b/*"},
+        {"Effect": "Allow", "Action": ["s3:Imaginary", "s3:PutObject"], "Resource": "*"},
+    ]
+    assert {note.text for note in found.notes} == {
+        "kept: `s3:PutObject`: nobody sees it",
+        "kept: `s3:Imaginary`: not in the list of actions, so nobody can say that it is unused",
+    }
+
+
+def test_patterns_stay_where_all_they_match_stays() -> None:
+    found = made(attach({"Action": "sqs:*", "Resource": "*"}, {"Action": "*", "Resource": QUEUE}), keep=_keep_sqs)
+    assert [each["Action"] for each in statements(found)] == ["sqs:*", "sqs:*"]
+
+
+def _keep_sqs(action: str) -> str:
+    return "kept" if action.startswith("sqs:") else ""
+
+
+def test_a_statement_that_misses_in_the_hold_out_stays() -> None:
+    late = call("s3:PutObject", S3 + "b/*", first=LATE)
+    found = made(attach({"Action": "s3:*", "Resource": "*"}, {"Action": "s3:Get*", "Resource": "*"}), GET, late)
+    assert statements(found) == [
+        {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": S3 + "b/*"},
+    ]
+    assert found.claim.text == (
+        "grants nothing new (proved); breaks no observed call (2 calls, 90 days); learned on the first 80 % of the "
+        "window, on the last 20 % 1 statement that missed stays as it was."
+    )
+
+
+def test_the_claim_has_its_exact_words() -> None:
+    found = made(attach({"Action": "s3:*", "Resource": "*"}), call("s3:GetObject", S3 + "b/*", n=1_204))
+    assert found.claim.text == (
+        "grants nothing new (proved); breaks no observed call (1,204 calls, 90 days); "
+        "learned on the first 80 % of the window, no miss on the last 20 %."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arn", "attachments", "change", "name"),
+    [
+        ("", 0, "edit", "app-s3"),
+        ("arn:aws:iam::123456789012:policy/app-s3", 1, "edit", "app-s3"),
+        ("arn:aws:iam::123456789012:policy/app-s3", 2, "fork", "app-s3-app"),
+        ("arn:aws:iam::aws:policy/app-s3", 900, "copy", "app-s3-app"),
+    ],
+)
+def test_shared_policies_are_forked_and_managed_ones_copied(arn: str, attachments: int, change: str, name: str) -> None:
+    (found,) = made(attach({"Action": "s3:*", "Resource": "*"}, arn=arn, attachments=attachments), GET).policies
+    assert (found.change, found.name) == (change, name)
+
+
+def test_service_linked_and_unreadable_ones_are_left_alone() -> None:
+    wide = attach({"Action": "s3:*", "Resource": "*"})
+    linked = made(wide, GET, role="arn:aws:iam::123456789012:role/aws-service-role/ecs.amazonaws.com/X")
+    assert "service-linked" in linked.skipped
+    assert [each.change for each in linked.policies] == ["same"]
+    broken = made([Attached.read("bad", "{"), wide], GET)
+    assert [each.change for each in broken.policies] == ["same", "edit"]
+    assert "grants nothing new (not proved)" in broken.claim.text
+    assert "could not be parsed" in broken.claim.why_not
+
+
+def test_a_policy_past_the_limit_is_split_into_parts_that_say_the_same() -> None:
+    arns = [f"{S3}a-bucket-with-a-rather-long-name-{number}/*" for number in range(300)]
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Sid": "S", "Effect": "Allow", "Action": "s3:GetObject", "Resource": arns}],
+    }
+    parts = split(document)
+    assert len(parts) > 1
+    assert all(size(part) <= MANAGED_LIMIT for part in parts)
+    assert sorted(arn for part in parts for each in part["Statement"] for arn in each["Resource"]) == sorted(arns)
+    sids = [each["Sid"] for part in parts for each in part["Statement"]]
+    assert len(set(sids)) == len(sids)
+    found = made(attach({"Action": "s3:*", "Resource": "*"}), *(call("s3:GetObject", arn) for arn in arns))
+    assert any(f"at most {INLINE_LIMIT:,}" in note.text for note in found.notes)
+
+
+def test_a_lost_call_is_named() -> None:
+    old = parse("p", {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}})
+    new = parse("p", {"Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})
+    assert [each.call for each in lost([old], [new], [GET, PUT, LIST])] == [PUT, LIST]
+
+
+calls = st.lists(
+    st.builds(
+        call,
+        st.sampled_from(["s3:GetObject", "s3:PutObject", "s3:ListBucket", "sqs:SendMessage", "s3:getobject"]),
+        st.sampled_from([*PATTERNS, S3 + "b/*", S3 + "b", S3 + "ap-s3alias/*", "arn:aws:sqs:eu-west-1:*:q"]),
+        detail=st.sampled_from(["container", "full", "service"]),
+        first=st.sampled_from([EARLY, LATE]),
+    ),
+    max_size=5,
+)
+
+
+@given(st.lists(documents, min_size=1, max_size=2), calls)
+@settings(max_examples=60, deadline=None)
+def test_it_grants_nothing_new_breaks_nothing_and_made_again_changes_nothing(
+    many: list[dict[str, Any]], seen: list[Call]
+) -> None:
+    attached = [Attached.read(f"p{at}", json.dumps(each)) for at, each in enumerate(many)]
+    first = made(attached, *seen)
+    assert first.claim.grants_nothing_new == Proved(), first
+    assert first.claim.broken == 0, first
+    again = made([Attached.read(e.name, json.dumps(e.document)) for e in first.policies if e.change != "remove"], *seen)
+    assert [each.document for each in again.policies] == [e.document for e in first.policies if e.change != "remove"]

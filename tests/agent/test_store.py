@@ -1,0 +1,194 @@
+"""The law of every store: the truth rule, against a model that is a plain dictionary."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from credwatch import semconv
+from credwatch.semconv import Usage
+from credwatch_agent.records import (
+    Batch,
+    Health,
+    KeySighting,
+    Process,
+    Span,
+    SpanValue,
+    Telemetry,
+    UsagePoint,
+    UsageRow,
+)
+from credwatch_agent.store import MAX_SPANS, Store
+from credwatch_agent.store.sqlite import SqliteStore
+from tests.recorder.test_semconv import usages
+
+BIGGEST = 2**63 - 1
+
+processes = st.sampled_from(["p", "q"])
+starts = st.integers(0, 2)
+lengths = st.integers(0, 3)
+values = st.integers(0, 4) | st.just(BIGGEST)
+some_usages = st.sampled_from([Usage("explicit"), Usage("explicit", operation="GetObject"), Usage("sso")])
+
+
+@st.composite
+def usage_points(draw: st.DrawFn) -> UsagePoint:
+    start = draw(starts)
+    return UsagePoint(
+        draw(processes), draw(some_usages), draw(values), start, start + draw(lengths), draw(st.booleans())
+    )
+
+
+@st.composite
+def sightings(draw: st.DrawFn) -> KeySighting:
+    first, pseudonym = draw(starts), draw(st.sampled_from(["a", "b"]))
+    last = first + draw(lengths)
+    return KeySighting(
+        draw(processes), pseudonym, "sso", "sso", "temporary", False, "arn", "1", draw(values), first, last
+    )
+
+
+@st.composite
+def health(draw: st.DrawFn) -> Health:
+    start, metric = draw(starts), draw(st.sampled_from([semconv.RECORDER_UP, semconv.RECORDER_CLOSED]))
+    return Health(draw(processes), metric, draw(values), start, start + draw(lengths))
+
+
+batches = st.builds(
+    Batch,
+    resource=st.dictionaries(st.sampled_from(["host.id", "service.name"]), st.sampled_from(["a", "b\ud7ff\0"])),
+    usage=st.lists(usage_points(), max_size=4).map(tuple),
+    keys=st.lists(sightings(), max_size=2).map(tuple),
+    health=st.lists(health(), max_size=2).map(tuple),
+)
+
+
+Seen = tuple[str, object, int, int, int, bool, Batch]
+
+
+def observations(sent: Iterable[Batch]) -> list[Seen]:
+    """Every point as (process, what, start, time, value, exact, batch)."""
+    seen: list[Seen] = []
+    for batch in sent:
+        seen += [(u.process_id, u.usage, u.start_ns, u.time_ns, u.value, u.exact, batch) for u in batch.usage]
+        for key in batch.keys:
+            identity = dataclasses.replace(key, value=0, first_ns=0, last_ns=0)
+            seen.append((key.process_id, identity, key.first_ns, key.last_ns, key.value, True, batch))
+        seen += [(h.process_id, h.metric, h.start_ns, h.time_ns, h.value, True, batch) for h in batch.health]
+    return seen
+
+
+def model(sent: Iterable[Batch], since_ns: int = 0) -> Telemetry:
+    """The truth rule in the words of the design, with no regard to speed."""
+    seen = observations(sent)
+
+    def calls(process: str, what: object) -> int:
+        best: dict[int, int] = {}
+        for p, w, start, _, value, _, _ in seen:
+            if (p, w) == (process, what):
+                best[start] = max(best.get(start, 0), value)
+        return sum(best.values())
+
+    found: dict[str, Process] = {}
+    rows: list[UsageRow] = []
+    keys: list[KeySighting] = []
+    for process in {entry[0] for entry in seen}:
+        own = [entry for entry in seen if entry[0] == process]
+        for what in {entry[1] for entry in own}:
+            points = [entry for entry in own if entry[1] == what]
+            first, last = min(e[2] for e in points), max(e[3] for e in points)
+            if last >= since_ns and isinstance(what, Usage):
+                rows.append(UsageRow(process, what, calls(process, what), first, last, all(e[5] for e in points)))
+            if last >= since_ns and isinstance(what, KeySighting):
+                keys.append(dataclasses.replace(what, value=calls(process, what), first_ns=first, last_ns=last))
+        latest = max(e[3] for e in own)
+        described = max((e[6].resource for e in own if e[3] == latest), key=texts)
+        closed = calls(process, semconv.RECORDER_CLOSED)
+        has_closed = any(e[1] == semconv.RECORDER_CLOSED for e in own)
+        if latest >= since_ns:
+            found[process] = Process(process, described, min(e[2] for e in own), latest, closed if has_closed else None)
+    return Telemetry(found, tuple(rows), tuple(keys))
+
+
+def texts(resource: object) -> str:
+    return json.dumps(resource, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def comparable(telemetry: Telemetry) -> object:
+    return dict(telemetry.processes), sorted(map(repr, telemetry.usage)), sorted(map(repr, telemetry.keys))
+
+
+@settings(max_examples=60)
+@given(st.lists(batches, max_size=4), st.data(), st.integers(0, 4))
+def test_replays_duplicates_and_reordering_change_nothing(
+    sent: list[Batch], data: st.DataObject, since_ns: int
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(sent), max_size=4)) if sent else []
+    shuffled = data.draw(st.permutations(sent + again))
+    with TemporaryDirectory() as directory:
+        path = Path(directory, "db")
+        store = SqliteStore.open(path)
+        for batch in shuffled:
+            store.put([batch])
+        assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
+        store.close()
+        store = SqliteStore.open(path)
+        store.put(sent)
+        assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
+        store.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = SqliteStore.open(tmp_path / "db")
+    yield opened
+    opened.close()
+
+
+@settings(max_examples=40)
+@given(st.lists(usages, max_size=5, unique=True))
+def test_every_usage_comes_back_as_it_was(kept: list[Usage]) -> None:
+    with TemporaryDirectory() as directory:
+        store = SqliteStore.open(Path(directory, "db"))
+        store.put([Batch({}, tuple(UsagePoint("p", usage, 1, 1, 2) for usage in kept))])
+        assert {row.usage for row in store.telemetry().usage} == set(kept)
+        store.close()
+
+
+def test_a_put_that_fails_keeps_none_of_its_batches(store: Store) -> None:
+    good = Batch({}, (UsagePoint("p", Usage("sso"), 1, 1, 2),))
+    bad = Batch({}, (UsagePoint("q", Usage("explicit"), 2**63, 1, 2),))
+    with pytest.raises(OverflowError):
+        store.put([good, bad])
+    assert store.telemetry().processes == {}
+    # what was interned in the transaction that failed is interned anew
+    store.put([good])
+    assert [row.calls for row in store.telemetry().usage] == [1]
+
+
+def span(number: int, trace: int = 1) -> Span:
+    attributes: dict[str, SpanValue] = {semconv.SOURCE: "sso", semconv.ACTIONS: ("s3:GetObject",), semconv.CODE_LINE: 3}
+    return Span(f"{trace:032x}", f"{number:016x}", "", "S3.GetObject", number, number + 1, attributes, {"a": "b"})
+
+
+def test_spans_come_back_once_by_trace_and_in_order(store: Store) -> None:
+    store.put_spans([span(3), span(1), span(2, trace=2)])
+    store.put_spans([span(1), span(3)])
+    assert store.spans() == (span(1), span(2, trace=2), span(3))
+    assert store.spans(f"{2:032x}") == (span(2, trace=2),)
+    assert store.spans(f"{3:032x}") == ()
+    assert store.spans(limit=1) == (span(2, trace=2),)
+
+
+def test_only_the_latest_spans_are_kept(store: Store) -> None:
+    store.put_spans(span(number) for number in range(1, MAX_SPANS + 1))
+    store.put_spans([span(MAX_SPANS + 1), span(MAX_SPANS + 2)])
+    kept = store.spans()
+    assert (len(kept), kept[0], kept[-1]) == (MAX_SPANS, span(3), span(MAX_SPANS + 2))

@@ -1,0 +1,93 @@
+"""The environment's words, good, bad and empty; none of them stops the application or is repeated."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from credwatch.settings import Settings, read
+
+VARIABLES = [row.metadata["variable"] for row in fields(Settings)]
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("CREDWATCH_ENABLED", "1", "enabled", True),
+        ("CREDWATCH_DISABLED", "TRUE", "disabled", True),
+        ("CREDWATCH_SPANS", "Own", "spans", "own"),
+        ("CREDWATCH_RESOURCES", "full", "resources", "full"),
+        ("CREDWATCH_KEY_ID", "plain", "key_id", "plain"),
+        ("CREDWATCH_CALL_SITE", "off", "call_site", False),
+        ("CREDWATCH_ENDPOINT", " http://localhost:4318/ ", "endpoint", "http://localhost:4318"),
+        ("CREDWATCH_ENDPOINT", "http://a", "endpoint", "http://a"),
+        ("CREDWATCH_PROTOCOL", "grpc", "protocol", "grpc"),
+        ("CREDWATCH_HEADERS_FILE", "headers.txt", "headers_file", "headers.txt"),
+        ("CREDWATCH_CERTIFICATE", "ca.pem", "certificate", "ca.pem"),
+        ("CREDWATCH_EXPORT_INTERVAL", "0.5", "export_interval", 0.5),
+        ("CREDWATCH_WARNINGS", "yes", "warnings", True),
+        ("CREDWATCH_LEDGER_LIMIT", "7", "ledger_limit", 7),
+        ("OTEL_SDK_DISABLED", "true", "sdk_disabled", True),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4318", "otlp_endpoint", "https://c:4318"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "otlp_protocol", "grpc"),
+        ("OTEL_SEMCONV_STABILITY_OPT_IN", "http,rpc", "semconv_opt_in", "http,rpc"),
+    ],
+)
+def test_a_good_value_is_taken(variable: str, text: str, field: str, value: object) -> None:
+    settings, problems = read({variable: text})
+    assert (getattr(settings, field), problems) == (value, [])
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("CREDWATCH_ENABLED", "perhaps"),
+        ("CREDWATCH_SPANS", "all"),
+        ("CREDWATCH_ENDPOINT", "localhost:4318"),
+        ("CREDWATCH_ENDPOINT", "https://"),
+        ("CREDWATCH_ENDPOINT", "ftp://x"),
+        ("CREDWATCH_EXPORT_INTERVAL", "nan"),
+        ("CREDWATCH_EXPORT_INTERVAL", "inf"),
+        ("CREDWATCH_EXPORT_INTERVAL", "0"),
+        ("CREDWATCH_LEDGER_LIMIT", "0"),
+        ("CREDWATCH_LEDGER_LIMIT", "1.5"),
+        ("CREDWATCH_LEDGER_LIMIT", "9" * 5_000),
+    ],
+)
+def test_a_bad_value_is_one_sentence_and_the_default(variable: str, text: str) -> None:
+    settings, problems = read({variable: text})
+    assert settings == Settings()
+    (problem,) = problems
+    assert problem.startswith(f"{variable} is ignored: expected ")
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("text", ["", "   "])
+def test_an_empty_value_says_nothing(variable: str, text: str) -> None:
+    assert read({variable: text}) == (Settings(), [])
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_secret_in_the_wrong_variable_is_not_repeated(variable: str) -> None:
+    _, problems = read({variable: SECRET})
+    assert not any(SECRET in problem or SECRET.lower() in problem.lower() for problem in problems)
+
+
+@given(st.dictionaries(st.sampled_from(VARIABLES), st.text()))
+def test_no_environment_raises(environ: dict[str, str]) -> None:
+    settings, _ = read(environ)
+    assert isinstance(settings.target, tuple)
+
+
+def test_our_own_endpoint_wins() -> None:
+    settings, _ = read({"CREDWATCH_ENDPOINT": "http://ours:1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs:1"})
+    assert settings.target == ("http://ours:1", "http/protobuf", True)
+
+
+@pytest.mark.parametrize("variable", ["CREDWATCH_DISABLED", "OTEL_SDK_DISABLED"])
+def test_off_wins_over_on(variable: str) -> None:
+    assert read({"CREDWATCH_ENABLED": "1", variable: "true"})[0].off
