@@ -107,43 +107,28 @@ class UsageKey(NamedTuple):
 
 
 class Call:
-    """One call of the application, while it is under way. Times are nanoseconds since the epoch."""
+    """One call of the application, while it is under way. Times are nanoseconds since the epoch.
 
-    __slots__ = (
-        "abandoned",
-        "attempts",
-        "code",
-        "end_ns",
-        "host",
-        "key",
-        "operation",
-        "params",
-        "parent",
-        "region",
-        "request_id",
-        "service",
-        "service_id",
-        "signature",
-        "site",
-        "start_ns",
-        "status",
-        "usage",
-    )
+    What a call does not need is never set: the defaults below are the class's.
+    """
+
+    abandoned: deque[Call] | None
+    start_ns: int
+    end_ns = 0
+    service = service_id = operation = region = ""
+    params: Mapping[str, object] | None = None
+    site = callsite.NOWHERE
+    parent: object = None
+    signature = signature.UNSIGNED
+    key: Key | None = None
+    attempts = 0
+    status = 0
+    code = request_id = host = ""
+    usage: UsageKey | None = None
 
     def __init__(self, abandoned: deque[Call], start_ns: int) -> None:
-        self.abandoned: deque[Call] | None = abandoned
+        self.abandoned = abandoned
         self.start_ns = start_ns
-        self.end_ns = 0
-        self.service = self.service_id = self.operation = self.region = ""
-        self.params: Mapping[str, object] | None = None
-        self.site = callsite.NOWHERE
-        self.parent: object = None
-        self.signature = signature.UNSIGNED
-        self.key: Key | None = None
-        self.attempts = 0
-        self.status = 0
-        self.code = self.request_id = self.host = ""
-        self.usage: UsageKey | None = None
 
     def __del__(self) -> None:
         # may run anywhere, even inside our own lock: an append, nothing else
