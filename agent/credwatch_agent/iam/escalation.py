@@ -33,10 +33,7 @@ class Combination(NamedTuple):
     id: str
     category: str
     actions: tuple[str, ...]
-
-    @property
-    def reference(self) -> str:
-        return f"https://pathfinding.cloud/paths/{self.id}"
+    reference: str
 
 
 class Granted(NamedTuple):
@@ -49,8 +46,11 @@ class Granted(NamedTuple):
 @lru_cache(maxsize=1)
 def combinations() -> tuple[Combination, ...]:
     """Return all known combinations, those of fewest actions first."""
-    rows = json.loads(_DATA.read_text(encoding="utf-8"))["paths"]
-    found = (Combination(row["id"], row["category"], tuple(row["actions"])) for row in rows)
+    data = json.loads(_DATA.read_text(encoding="utf-8"))
+    files = f"{data['source']}/blob/{data['commit']}/"
+    found = (
+        Combination(row["id"], row["category"], tuple(row["actions"]), files + row["file"]) for row in data["paths"]
+    )
     return tuple(sorted(found, key=lambda each: (len(each.actions), each.id)))
 
 
