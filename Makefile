@@ -4,21 +4,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+ASYNC := .venv-async
+ASYNC_READY := $(ASYNC)/.ready
 JOBS ?= 2
 
 help:    ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:    ##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(READY)    ## the demo world, two services, the report and a trace (no Docker, no AWS account)
+demo: $(READY) $(ASYNC_READY)    ## the demo world, its services, the report and a trace (no Docker, no AWS account)
 	$(BIN)/python -m examples.demo $(DEMO)
 
 check: lint    ## lint and the fast tests, under a minute
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not verify" -q
 
-test: lint    ## what CI runs, under five minutes
+test: lint $(ASYNC_READY)    ## what CI runs, under five minutes
 	$(BIN)/pytest -n $(JOBS) -m "not verify"
 
-verify: lint    ## everything at its full size, under an hour
+verify: lint $(ASYNC_READY)    ## everything at its full size, under an hour
 	$(BIN)/pytest -n $(JOBS) -s
 
 bench: $(READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
@@ -36,17 +38,24 @@ operations: $(READY)    ## regenerate the identity rule from the installed botoc
 	$(BIN)/python -m tests.recorder.operations.generate
 
 lock: $(READY)    ## pin and hash requirements/*.in again
-	for n in bootstrap dev; do $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes \
+	for n in bootstrap dev async; do $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes \
 	  --prerelease=if-necessary-or-explicit --no-header --upgrade requirements/$$n.in -o requirements/$$n.txt -q; done
 
 clean:    ## remove the environment and everything generated
-	rm -rf $(VENV) .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ASYNC) .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml agent/pyproject.toml credwatch.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . -e agent
+	touch $@
+
+# aiobotocore pins another botocore, so the demo's asyncio service has an environment of its own
+$(ASYNC_READY): requirements/async.txt pyproject.toml credwatch.pth $(READY)
+	test -x $(ASYNC)/bin/python || $(PYTHON) -m venv --without-pip $(ASYNC)
+	$(BIN)/uv pip install -q --python $(ASYNC)/bin/python --require-hashes -r requirements/async.txt
+	$(BIN)/uv pip install -q --python $(ASYNC)/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 
 .PHONY: help demo check test verify bench lint docs operations lock clean

@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from credwatch import __version__
+from credwatch import __version__, run
+from credwatch.doctor import command as doctor
 from credwatch.identity import command as whoami
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (whoami.register,)
+COMMANDS: tuple[Callable[[Any], None], ...] = (whoami.register, run.register, doctor.register)
 """Each adds its subcommand and sets `run`, which takes the parsed arguments and returns the exit code."""
 
 

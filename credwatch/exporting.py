@@ -7,6 +7,7 @@ they are often a vendor's API key.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,9 @@ TIMEOUT = 5.0
 
 SPANS_PER_REQUEST = 512
 
+importing = threading.Lock()
+"""Held while the worker imports exporters: a fork in the middle would leave a child with half a module for good."""
+
 # what an exporter itself sets; every other header came from the environment
 _OWN_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "user-agent"}
@@ -41,8 +45,13 @@ _OWN_HEADERS = frozenset(
 
 def headers_of(path: str) -> dict[str, str]:
     """Return the headers of a file of `name: value` lines; raises OSError or ValueError with a sentence."""
+    return headers_in(path, Path(path).read_text(encoding="utf-8"))
+
+
+def headers_in(path: str, text: str) -> dict[str, str]:
+    """Return the headers in the text of such a file; raises ValueError with a sentence that names `path`."""
     headers = {}
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         name, colon, value = line.partition(":")
@@ -57,7 +66,7 @@ def metric_exporter(settings: Settings) -> MetricExporter:
     if settings.target[1] == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415
 
-        return grpc.OTLPMetricExporter(**_grpc_options(settings))
+        return grpc.OTLPMetricExporter(**_grpc_options(settings, grpc.OTLPMetricExporter))
     from opentelemetry.exporter.otlp.proto.http import metric_exporter as http  # noqa: PLC0415
 
     return http.OTLPMetricExporter(**_http_options(settings, "v1/metrics"))
@@ -68,7 +77,7 @@ def span_exporter(settings: Settings) -> SpanExporter:
     if settings.target[1] == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
 
-        return grpc.OTLPSpanExporter(**_grpc_options(settings))
+        return grpc.OTLPSpanExporter(**_grpc_options(settings, grpc.OTLPSpanExporter))
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
 
     return http.OTLPSpanExporter(**_http_options(settings, "v1/traces"))
@@ -106,17 +115,28 @@ def _only(headers: dict[str, str]) -> Callable[[PreparedRequest], PreparedReques
     return strip
 
 
-def _grpc_options(settings: Settings) -> dict[str, Any]:
+def _grpc_options(settings: Settings, exporter: type) -> dict[str, Any]:
     if not settings.endpoint:
         return {"timeout": TIMEOUT}
+    import grpc  # noqa: PLC0415 - only where something is exported
+
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
-    # a sequence, even an empty one, is used instead of the environment's headers
-    return {
+    options: dict[str, Any] = {
         "endpoint": settings.endpoint,
+        # an empty sequence would be replaced by the environment's headers
         "headers": tuple(headers.items()) or (("x-credwatch", "1"),),
         "timeout": TIMEOUT,
         "insecure": settings.endpoint.startswith("http://"),
+        "compression": grpc.Compression.Gzip,
     }
+    if not options["insecure"]:
+        # always given, or the exporter takes certificates and keys meant for another backend
+        roots = Path(settings.certificate).read_bytes() if settings.certificate else None
+        options["credentials"] = grpc.ssl_channel_credentials(root_certificates=roots)
+    if "channel_options" in inspect.signature(exporter).parameters:
+        # no proxy, as over HTTP; exporters before 1.36 have no such option
+        options["channel_options"] = (("grpc.enable_http_proxy", 0),)
+    return options
 
 
 @contextlib.contextmanager
@@ -130,6 +150,12 @@ def _suppressed() -> Iterator[None]:
         yield
     finally:
         context.detach(token)
+
+
+def renew_lock() -> None:
+    """In a forked child: the thread that may hold the lock is not here."""
+    global importing  # noqa: PLW0603 - a lock cannot be taken from a thread that is gone
+    importing = threading.Lock()
 
 
 def _collector() -> Any:
@@ -182,19 +208,33 @@ class OtlpExport:
         self._resources: dict[frozenset[tuple[str, str]], Resource] = {}
         self._provider: Any = None
         self._told = False
+        if settings.target[1] == "grpc" and metrics is None:
+            # the gRPC exporters import it, and its import runs threads: in a process that exits, it fails
+            import opentelemetry.sdk._logs  # noqa: F401, PLC0415
+
+    def _exporter(self) -> MetricExporter | None:
+        """Import all that sending takes and make the exporter, once a process, with no fork in between."""
+        if self._metrics is None:
+            with importing:
+                import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
+
+                import opentelemetry.sdk.metrics.export  # noqa: PLC0415
+                import opentelemetry.sdk.resources  # noqa: F401, PLC0415
+
+                self._metrics = self._made(metric_exporter)
+                quiet()
+        return self._metrics
 
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
         """Send one request; True if the receiver has it."""
+        exporter = self._exporter()
         from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - only where something is sent
 
-        if self._metrics is None:
-            self._metrics = self._made(metric_exporter)
-            quiet()
-        if self._metrics is None:
+        if exporter is None:
             return False
         with _suppressed():
             try:
-                result = self._metrics.export(metrics_data(points, self._resource(resource), self._version))
+                result = exporter.export(metrics_data(points, self._resource(resource), self._version))
             except OSError:  # a certificate file that is not there
                 return False
         return bool(result is MetricExportResult.SUCCESS)
@@ -217,13 +257,14 @@ class OtlpExport:
     def provider(self, resource: Mapping[str, str]) -> TracerProvider:
         """Return a private TracerProvider, for a process in which the application has none."""
         if self._provider is None:
-            from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
+            with importing:
+                from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
-            self._collected = _collector()
-            self._spans = self._made(span_exporter)
-            self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
-            self._provider.add_span_processor(self._collected)
-            quiet()
+                self._collected = _collector()
+                self._spans = self._made(span_exporter)
+                self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
+                self._provider.add_span_processor(self._collected)
+                quiet()
         provider: TracerProvider = self._provider
         return provider
 

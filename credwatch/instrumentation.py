@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from credwatch import __version__
@@ -19,7 +20,7 @@ from credwatch.exporting import OtlpExport
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
 from credwatch.operations import resolve
-from credwatch.probe import fetch
+from credwatch.probe import expects_imds, fetch
 from credwatch.provenance import Registry, Surroundings
 from credwatch.recorder import CONTEXT, Holder, Recorder, UsageKey
 from credwatch.semconv import ENTRY_POINT, RECORDER_VERSION
@@ -84,7 +85,7 @@ class Instrumentation:
         )
         if export is None and settings.target[0]:
             export = OtlpExport(settings, __version__)
-        edges = Edges(clock, fetch, environ, _identity, export, provider)
+        edges = Edges(clock, fetch, environ, _identity, export, provider, partial(expects_imds, environ))
         spans = Spans(settings.spans, _rpc(settings.semconv_opt_in), __version__, plain_key_ids=plain)
         self.worker = Worker(
             edges,
@@ -102,7 +103,10 @@ class Instrumentation:
             ("after-call-error", wrap(self.recorder.failed)),
         )
         self._observe_signed = wrap(self._signed)
+        self._observe_container = wrap(self._container_answered)
+        self._observe_imds = wrap(self._imds_answered)
         self._wrapped: list[tuple[type, str, Any, Any]] = []
+        self._asyncio = False
 
     def _finished(self, call: Any) -> None:
         self.worker.finished(call)
@@ -134,9 +138,18 @@ class Instrumentation:
         self.guard.tripped = True
 
     def _session_made(self, session: Any) -> None:
-        self.guard.wrap(self._hook)(session.get_component("event_emitter"))
+        self.guard.wrap(self._attach_asyncio)()
+        self.guard.wrap(self.hook)(session.get_component("event_emitter"))
 
-    def _hook(self, emitter: Any) -> None:
+    def _attach_asyncio(self) -> None:
+        """Hook aiobotocore once it is there: it has a signer and fetchers of its own."""
+        if not self._asyncio and "aiobotocore.session" in sys.modules:
+            self._asyncio = True
+            for seam in self._asyncio_seams():
+                self._wrap(seam)
+
+    def hook(self, emitter: Any) -> None:
+        """Follow the calls of a session or a client; a second time changes nothing."""
         for event, handler in self._events:
             emitter.register_first(event, handler, unique_id=f"{self._unique_id}-{event}")
 
@@ -161,6 +174,20 @@ class Instrumentation:
             Seam(InstanceMetadataFetcher, "_get_credentials", self._around_imds, "the instance's role"),
         )
 
+    def _asyncio_seams(self) -> tuple[Seam, ...]:
+        from aiobotocore.signers import AioRequestSigner  # noqa: PLC0415
+        from aiobotocore.utils import AioContainerMetadataFetcher, AioInstanceMetadataFetcher  # noqa: PLC0415
+
+        return (
+            Seam(AioRequestSigner, "sign", self._around_async_sign, "which key signed"),
+            Seam(AioContainerMetadataFetcher, "retrieve_full_uri", self._around_async_container, "the task's role"),
+            Seam(AioInstanceMetadataFetcher, "_get_credentials", self._around_async_imds, "the instance's role"),
+        )
+
+    def missing(self) -> dict[str, str]:
+        """Return method -> what stays unknown, for each seam that the installed botocore does not have."""
+        return {f"{s.owner.__name__}.{s.name}": s.reason for s in self._seams() if s.name not in s.owner.__dict__}
+
     # --- what the seams see
 
     def _around_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -181,10 +208,28 @@ class Instrumentation:
 
         return sign
 
+    def _around_async_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_signed
+
+        async def sign(
+            signer: Any,
+            operation_name: Any,
+            request: Any,
+            region_name: Any = None,
+            signing_type: Any = "standard",
+            *args: Any,
+            **kwargs: Any,
+        ) -> Any:
+            result = await original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
+            observe(signer, operation_name, request, signing_type)
+            return result
+
+        return sign
+
     def _signed(self, signer: Any, operation: str, request: Any, signing_type: str) -> None:
         context = request.context
         if CONTEXT not in context and signing_type == "standard":
-            self._hook(signer._event_emitter)
+            self.hook(signer._event_emitter)
         if signing_type == "presign-post":
             found = from_form(context.get("s3-presign-post-fields") or {})
         else:
@@ -195,33 +240,53 @@ class Instrumentation:
         self.recorder.signed(context, found, request.url, holder, signing_type != "standard", signed_as)
 
     def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def observe(answer: Any, url: str) -> None:
-            if isinstance(answer, Mapping) and "AccessKeyId" in answer:
-                role, account = str(answer.get("RoleArn") or ""), str(answer.get("AccountId") or "")
-                self.registry.container(str(answer["AccessKeyId"]), url, role, account)
-
-        guarded = self.guard.wrap(observe)
+        observe = self._observe_container
 
         def retrieve_full_uri(fetcher: Any, full_url: str, *args: Any, **kwargs: Any) -> Any:
             answer = original(fetcher, full_url, *args, **kwargs)
-            guarded(answer, full_url)
+            observe(answer, full_url)
             return answer
 
         return retrieve_full_uri
 
-    def _around_imds(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def observe(fetcher: Any, answer: Any, role_name: str) -> None:
-            if isinstance(answer, Mapping) and "AccessKeyId" in answer:
-                self.registry.imds(str(answer["AccessKeyId"]), fetcher.get_base_url().rstrip("/"), role_name)
+    def _around_async_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_container
 
-        guarded = self.guard.wrap(observe)
+        async def retrieve_full_uri(fetcher: Any, full_url: str, *args: Any, **kwargs: Any) -> Any:
+            answer = await original(fetcher, full_url, *args, **kwargs)
+            observe(answer, full_url)
+            return answer
+
+        return retrieve_full_uri
+
+    def _container_answered(self, answer: Any, url: str) -> None:
+        if isinstance(answer, Mapping) and "AccessKeyId" in answer:
+            role, account = str(answer.get("RoleArn") or ""), str(answer.get("AccountId") or "")
+            self.registry.container(str(answer["AccessKeyId"]), url, role, account)
+
+    def _around_imds(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_imds
 
         def _get_credentials(fetcher: Any, role_name: str, *args: Any, **kwargs: Any) -> Any:
             answer = original(fetcher, role_name, *args, **kwargs)
-            guarded(fetcher, answer, role_name)
+            observe(fetcher, answer, role_name)
             return answer
 
         return _get_credentials
+
+    def _around_async_imds(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_imds
+
+        async def _get_credentials(fetcher: Any, role_name: str, *args: Any, **kwargs: Any) -> Any:
+            answer = await original(fetcher, role_name, *args, **kwargs)
+            observe(fetcher, answer, role_name)
+            return answer
+
+        return _get_credentials
+
+    def _imds_answered(self, fetcher: Any, answer: Any, role_name: str) -> None:
+        if isinstance(answer, Mapping) and "AccessKeyId" in answer:
+            self.registry.imds(str(answer["AccessKeyId"]), fetcher.get_base_url().rstrip("/"), role_name)
 
     # --- life
 

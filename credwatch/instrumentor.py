@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from credwatch import __version__
+from credwatch import __version__, exporting
 from credwatch import settings as settings_module
 from credwatch.exporting import OtlpExport
 from credwatch.instrumentation import Instrumentation
@@ -117,23 +117,32 @@ def _hook_life() -> None:
     _hooked = True
     atexit.register(_close)
     # a child of a fork server begins before us and leaves by `os._exit`: its bootstrap is to come, or was
-    _before_fork()
+    _hook_multiprocessing()
     if _in_multiprocessing_child():
         _finalize_in_multiprocessing()
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 
 
 def _close() -> None:
     if _active is not None:
-        _active.guard.wrap(_active.worker.close)()
+        _active.guard.wrap(_active.worker.close)(_active.settings.exit_timeout)
 
 
 _multiprocessing_hooked = False
+_IMPORT_SECONDS = 2.0
+_forking: set[int] = set()  # threads that fork and hold the lock of imports
 
 
 def _before_fork() -> None:
-    """A child of multiprocessing leaves by `os._exit`: only its own finalizers run there."""
+    """Wait until the worker has imported what it is importing."""
+    _hook_multiprocessing()
+    if _active is not None and exporting.importing.acquire(timeout=_IMPORT_SECONDS):
+        _forking.add(threading.get_ident())
+
+
+def _hook_multiprocessing() -> None:
+    """See that a child of multiprocessing, which leaves by `os._exit`, closes."""
     global _multiprocessing_hooked  # noqa: PLW0603 - once a process
     util = sys.modules.get("multiprocessing.util")
     if util is None or _multiprocessing_hooked or _active is None:
@@ -152,8 +161,16 @@ def _finalize_in_multiprocessing(_: object = None) -> None:
     util.Finalize(None, _close, exitpriority=-100)
 
 
+def _after_fork_in_parent() -> None:
+    if threading.get_ident() in _forking:
+        _forking.discard(threading.get_ident())
+        exporting.importing.release()
+
+
 def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - the old lock may be held by a thread that is not in this process
     _lock = threading.Lock()
+    exporting.renew_lock()
+    _forking.clear()
     if _active is not None:
         _active.guard.wrap(_active.forked)()

@@ -1,4 +1,4 @@
-"""The edge to metadata endpoints: one bounded HTTP request, off the application's path."""
+"""The edge to metadata endpoints: whether there is one, and one bounded HTTP request, off the application's path."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
+from pathlib import Path
 
 TIMEOUT = 1.0
 _MOST = 65_536
@@ -26,3 +27,24 @@ def fetch(method: str, url: str, headers: Mapping[str, str]) -> bytes | None:
             return response.read(_MOST) if response.status == 200 else None
     except (OSError, ValueError, HTTPException):
         return None
+
+
+def expects_imds(environ: Mapping[str, str], system: Path = Path("/sys")) -> bool:
+    """Return whether this is an EC2 instance, or an endpoint is named; asks nothing of the network.
+
+    The marks are those of the EC2 user guide, "Identify EC2 instances": the vendor on Nitro, the
+    UUID of the hypervisor on Xen.
+    """
+    if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return False
+    if environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+        return True
+    marks = (("devices/virtual/dmi/id/sys_vendor", "amazon ec2"), ("hypervisor/uuid", "ec2"))
+    return any(_text(system / name).startswith(mark) for name, mark in marks)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip().lower()
+    except OSError:
+        return ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from credwatch import callsite, signature
@@ -295,7 +296,8 @@ class Recorder:
             origin = call.key.origin
         else:
             origin = self.registry.keyless(anonymous=call.signature.kind == "unsigned")
-        facts = Outcome(outcome.name, outcome.layer)
+        # what a denial named is in the resolution already; every other outcome is one of few
+        facts = Outcome(outcome.name, outcome.layer) if outcome.action else outcome
         return UsageKey(origin, call.service, call.operation, resolution, region, facts, call.site)
 
     def _resolve(self, call: Call, region: str, absent: bool) -> Resolution:
@@ -334,9 +336,10 @@ def _overridden(resolution: Resolution, action: str, named: tuple[str, ...]) -> 
 
 
 def _nested() -> bool:
-    return callsite.within("botocore.credentials")
+    return callsite.within("botocore.credentials") or callsite.within("aiobotocore.credentials")
 
 
+@lru_cache(maxsize=256)  # few regions, asked at each call
 def partition(region: str) -> str:
     """Return the partition of a region, by its prefix (AWS general reference, ARN format)."""
     for prefix, name in _PARTITIONS:

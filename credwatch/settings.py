@@ -101,6 +101,12 @@ class Settings:
     export_interval: float = _setting(
         "CREDWATCH_EXPORT_INTERVAL", 60.0, _number(0.05, 86_400), "seconds between exports of the counts"
     )
+    exit_timeout: float = _setting(
+        "CREDWATCH_EXIT_TIMEOUT",
+        1.0,
+        _number(0, 60),
+        "seconds that a process waits at its end for its last counts to be sent; more for short jobs on a busy host",
+    )
     warnings: bool = _setting("CREDWATCH_WARNINGS", False, _flag, "one log line for each wrong use of credentials")
     ledger_limit: int = _setting(
         "CREDWATCH_LEDGER_LIMIT", 2_000, _count(1, 1_000_000), "distinct usages kept exactly for one operation"

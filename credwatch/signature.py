@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -54,16 +55,25 @@ _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(?:[^/,]+)/([^,]*?)/?aws4_reque
 
 def _from_authorization(value: str) -> Signature:
     if value.startswith("AWS4-"):
-        match = _CREDENTIAL.search(value)
-        if match is None:
-            return UNREADABLE
-        return _scoped("sigv4a" if value.startswith("AWS4-ECDSA") else "header", match[1], match[2])
+        # up to the comma it is the same all day; SDKs write the credential first, others need not
+        found = _from_credential_today(value.partition(",")[0])
+        return found if found is not UNREADABLE else _from_credential(value)
     if value.startswith("Bearer "):
         return Signature("bearer")
     if value.startswith(("AWS ", "AWS3")):  # SigV2 for S3, `AWS AKID:signature`; the old AWS3 of SES
         key = value[4:] if value.startswith("AWS ") else value.partition("AWSAccessKeyId=")[2]
         return Signature("header", re.split(r"[:,]", key)[0])
     return UNSIGNED
+
+
+def _from_credential(value: str) -> Signature:
+    match = _CREDENTIAL.search(value)
+    if match is None:
+        return UNREADABLE
+    return _scoped("sigv4a" if value.startswith("AWS4-ECDSA") else "header", match[1], match[2])
+
+
+_from_credential_today = lru_cache(maxsize=256)(_from_credential)
 
 
 def _scoped(kind: str, key_id: str, scope: str) -> Signature:

@@ -1,7 +1,7 @@
 """The one thread of the recorder: confirms sources, makes the spans that waited, sends the counts.
 
 Started by the first call of a process, never before; a forked child starts its own. It is a daemon,
-and the application waits for it at its exit for at most `EXIT_SECONDS`. Its edges (time, metadata
+and the application waits for it at its exit for `EXIT_SECONDS`, unless configured otherwise. Its edges (time, metadata
 endpoints, exporters) are given.
 """
 
@@ -55,6 +55,7 @@ class Edges(NamedTuple):
 
     `identity` names the process itself. `export` is None where no endpoint is configured: then
     nothing is sent. `provider` takes spans instead of the application's global one.
+    `on_ec2` tells without a request whether an instance metadata endpoint can be expected.
     """
 
     clock: Callable[[], int]
@@ -63,6 +64,7 @@ class Edges(NamedTuple):
     identity: Callable[[], Mapping[str, str]]
     export: Export | None = None
     provider: TracerProvider | None = None
+    on_ec2: Callable[[], bool] = bool
 
 
 class Worker:
@@ -175,14 +177,23 @@ class Worker:
         """Do all that is due. Public for tests: the thread does nothing else."""
         self._recorder.reap()
         if self._resource is None:
-            self._resource = {**self._edges.identity(), **describe(self._edges.environ, self._edges.fetch)}
+            self._resource = {**self._edges.identity(), **self._place()}
         for question in self._registry.questions():
             self._registry.answer(question, self._ask(question))
         if closing:
             self._registry.settle()
-        self._emit()
+        # counts before spans: at the exit there may be time for one of them only
         if closing or time.monotonic() - self._sent >= self._interval:
             self._send(closing)
+        self._emit()
+
+    def _place(self) -> Mapping[str, str]:
+        place = describe(self._edges.environ, self._edges.fetch)
+        if place or not self._edges.on_ec2():
+            return place
+        # a key from the environment asks no metadata endpoint, yet what the host offers is then the point
+        found = ec2(imds_base(self._edges.environ), self._edges.fetch) or {}
+        return {name: value for name, value in found.items() if value and name != "credwatch.instance_profile.arn"}
 
     def _ask(self, question: Question) -> Answer:
         resource = self._resource if self._resource is not None else {}

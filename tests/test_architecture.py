@@ -15,6 +15,7 @@ AGENT = ROOT / "agent" / "credwatch_agent"
 RECORDER_ROOMS: dict[str, set[str]] = {
     "__init__": {"instrumentor", "identity", "settings"},
     "bootstrap": {"instrumentor"},
+    "plugin": {"instrumentor"},
     "semconv": set(),
     "settings": set(),
     "guard": set(),
@@ -39,7 +40,10 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     },
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
-    "cli": {"identity", "settings", "semconv"},
+    "run": {"settings"},
+    "doctor": {"identity", "run", "settings", "exporting", "instrumentation", "instrumentor"},
+    "cli": {"identity", "run", "doctor"},
+    "__main__": {"cli"},
 }  # fmt: skip
 
 AGENT_ROOMS: dict[str, set[str]] = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from credwatch_agent.compare import RoleView, StatementView, compare
 from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, join
-from credwatch_agent.findings import Finding, World, find
+from credwatch_agent.findings import Finding, Subject, World, find
 from credwatch_agent.records import Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
 
@@ -147,7 +147,7 @@ def _service(
         granted=len(granted) if any(arn in views for arn in arns) else None,
         exact=processes[0] == processes[1] and all(one.row.exact for one in signed),
         processes=processes[0],
-        worst=min(concerning, key=lambda f: f.severity.rank, default=None),
+        worst=min(concerning, key=lambda f: (f.severity.rank, f.kind is not Subject.WORKLOAD), default=None),
     )
 
 

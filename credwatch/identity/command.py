@@ -30,7 +30,9 @@ def register(subcommands: Any) -> None:
         description="Which credential source would a process use, and what is wrong with it.",
         epilog=_EPILOG,
     )
-    parser.add_argument("--pid", type=_pid, metavar="N", help="look at the environment and files of process N instead")
+    parser.add_argument(
+        "--pid", type=process_id, metavar="N", help="look at the environment and files of process N instead"
+    )
     parser.add_argument("--profile", metavar="NAME", help="as if code gave this profile: it beats the environment")
     parser.add_argument("--expect", metavar="ROLE", help="name, ARN or glob: exit 0 if it is that role, 1 if not")
     parser.add_argument("--verify", action="store_true", help="ask AWS too (sts:GetCallerIdentity)")
@@ -109,7 +111,8 @@ def _cannot(sentence: str) -> int:
     return UNKNOWN
 
 
-def _pid(text: str) -> int:
+def process_id(text: str) -> int:
+    """Return the process id that an option names; for argparse."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"`{text}` is no process id")
     return int(text)

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from credwatch.operations import identity, table
-from credwatch.operations.table import EVERYTHING, NOTHING, Authorizations, Facets
+from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
+from credwatch.operations.table import Authorizations
 
 VERSION = "1"
 """Version of the map, data and rules together; raised with every change of an answer."""
@@ -77,7 +78,41 @@ def resolve(  # one call's facts, each named by the caller
     return Resolution(tuple(authorizations), facets, mapping, VERSION, detail if exact else "service")
 
 
-def _union(shapes: tuple[table.Shape, ...], given: Mapping[str, object], place: table.Place) -> table.Named:
+def rederive(  # what was stored of one usage, each part named by the caller
+    service: str,
+    operation: str,
+    facets: Facets,
+    authorizations: Authorizations,
+    *,
+    partition: str = "aws",
+    detail: str = "container",
+) -> Resolution:
+    """Return what this version of the map makes of old telemetry; the parameters are gone, their facets are not.
+
+    An action that was known keeps its ARNs, one that is checked on the same resources takes theirs, and of any
+    other only the kind of resource is known. With the version that wrote the facets the answer is the old one.
+    """
+    entry = table.recall(service, operation, facets)
+    if entry is None:
+        return _without_row(service, operation, detail)
+    held, plan, mapping = entry.again(facets)
+    if detail == "none" or not plan:
+        return Resolution(tuple([(action, ()) for action, _ in plan]), held, mapping, VERSION, "none")
+    stored = {action: arns for action, arns in authorizations if arns and arns != ("*",)}
+    same = {shapes: stored[action] for action, shapes in plan if shapes and action in stored}
+    place = (partition or "*", "*", "*", "service")
+    exact, found = True, []
+    for action, shapes in plan:
+        arns, known = stored.get(action) or same.get(shapes, ()), True
+        if not arns or not shapes:
+            arns, known = _union(shapes, EVERYTHING, place)
+            known = known and not shapes
+        exact = exact and known
+        found.append((action, arns))
+    return Resolution(tuple(found), held, mapping, VERSION, detail if exact else "service")
+
+
+def _union(shapes: tuple[Shape, ...], given: Mapping[str, object], place: Place) -> Named:
     if not shapes:
         return ("*",), True
     named = [shape(given, place) for shape in shapes]
@@ -87,7 +122,9 @@ def _union(shapes: tuple[table.Shape, ...], given: Mapping[str, object], place: 
 def _without_row(service: str, operation: str, detail: str) -> Resolution:
     action = identity.action(service, operation)
     if not action:
-        return Resolution((), (), "unknown", VERSION, "none")
+        # what takes no signature is not authorised by IAM: no action, and that is known
+        mapping = "derived" if identity.unsigned(service, operation) else "unknown"
+        return Resolution((), (), mapping, VERSION, "none")
     if detail == "none":
         return Resolution(((action, ()),), (), "identity", VERSION, "none")
     return Resolution(((action, ("*",)),), (), "identity", VERSION, "service")

@@ -16,7 +16,8 @@ Named = tuple[tuple[str, ...], bool]
 
 Shape = Callable[[Mapping[str, object], Place], Named]
 Action = tuple[str, tuple[Shape, ...]]
-Derivation = tuple[tuple[tuple[str, str], ...], tuple[Action, ...]]
+Facets = tuple[tuple[str, str], ...]
+Derivation = tuple[Facets, tuple[Action, ...]]
 """Facets, and the actions with the shapes of their resources, both sorted."""
 
 Rule = Callable[[Mapping[str, object]], Derivation]

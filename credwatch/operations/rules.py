@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from credwatch.operations import s3
+from credwatch.operations import resources, s3
 from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, text
 
 # --- SQS ----------------------------------------------------------------------------------------
@@ -233,9 +233,14 @@ SHAPES: Mapping[str, Shape] = {
     for function in (
         s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_object_lambda, s3.s3_directory, sqs_queue,
         lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
-        ssm_parameter, sts_root, ecs_task_definition,
+        ssm_parameter, sts_root, ecs_task_definition, *resources.SHAPES,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {"s3_source_version": s3.s3_source_version}
-RULES: Mapping[str, Rule] = {"s3_delete_objects": s3.s3_delete_objects, "partiql": partiql}
+RULES: Mapping[str, tuple[Rule, Mapping[str, tuple[str, Shape]]]] = {
+    "s3_delete_objects": (s3.s3_delete_objects, s3.DELETE_OBJECTS),
+    "partiql": (partiql, {verb: (f"dynamodb:PartiQL{name}", _tables([""])) for verb, name in _VERBS.items()}),
+}
+"""Each with the action that a facet of it stands for, and that action's resource where parameters are gone."""
+
 VARIANTS: Mapping[str, Callable[[Mapping[str, object]], str]] = {"s3_variant": s3.s3_variant}

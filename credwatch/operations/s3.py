@@ -167,3 +167,10 @@ def _objects(entries: list[dict[str, object]]) -> Shape:
         return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
 
     return shape
+
+
+DELETE_OBJECTS: Mapping[str, tuple[str, Shape]] = {
+    "bypass": ("s3:BypassGovernanceRetention", s3_object),
+    "latest": ("s3:DeleteObject", s3_object),
+    "version": ("s3:DeleteObjectVersion", s3_object),
+}

@@ -1,326 +1,280 @@
-"""The table layer: a service's JSON file, compiled once into closures.
+"""The table layer: a service's JSON file, each operation compiled when it is first used.
 
-Owns the vocabulary (`docs/operations.md`, checked against a JSON Schema by the tests): paths into
-parameters, facets, shapes of resources, rows. What the vocabulary cannot say is a function of
-`rules`, named in the data. A row costs nothing until its service is first used.
+Owns which entry answers for a call, and which actions follow from the facets that hold. The words
+of the data are compiled by `vocabulary`; an operation that passes a role gets that action from
+`passing`, whether or not it has rows of its own.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from credwatch.operations import rules
-from credwatch.operations.naming import EVERYTHING, NOTHING, Named, Place, Rule, Shape, anywhere, text
+from credwatch.operations import identity, packaged, passing, rules, vocabulary
+from credwatch.operations.naming import Facets, Named, Place, Shape
 
-Facets = tuple[tuple[str, str], ...]
 Authorizations = tuple[tuple[str, tuple[str, ...]], ...]
 Plan = tuple[tuple[str, tuple[Shape, ...]], ...]
-Reader = Callable[[Mapping[str, object]], list[object]]
-
-__all__ = ["EVERYTHING", "NOTHING", "Authorizations", "Facets", "Named", "Operation", "Place", "Shape", "find", "read"]
-
-_DATA = Path(__file__).parent / "data"
-_MOST = 1000  # elements of one list or map that are looked at: more than any AWS batch holds
+Chosen = tuple[Facets, Plan]
+Holds = Callable[[Mapping[str, object]], bool]
 
 _services: dict[str, Service] = {}
 
 
 class Operation:
-    """One operation of the table: which rows apply depends on its facets alone."""
+    """One operation: which of its rows apply depends on its facets alone."""
 
-    __slots__ = ("_facets", "_missing", "_plans", "_rows", "mapping")
+    __slots__ = ("_base", "_chosen", "_facets", "_implied", "_missing", "_rows", "mapping")
 
-    def __init__(self, rows: list[dict[str, Any]], shapes: Mapping[str, Shape], facets: Mapping[str, Any]) -> None:
-        used = {name for row in rows for name in (*_listed(row, "when"), *_listed(row, "unless"))}
+    def __init__(self, rows: list[dict[str, Any]], shapes: Shapes, facets: Mapping[str, Any], base: Facets) -> None:
+        used = {name for row in rows for name in (*vocabulary.listed(row, "when"), *vocabulary.listed(row, "unless"))}
+        self._base = base
         self._missing = "missing" in used
-        self._facets = tuple((name, _facet(facets[name])) for name in sorted(used - {"missing"}))
+        self._facets: tuple[tuple[str, Holds], ...] = tuple(
+            (name, vocabulary.facet(facets[name])) for name in sorted(used - {"missing"})
+        )
         self._rows = [
-            (row["action"], tuple(shapes[s] for s in _listed(row, "on")), _listed(row, "when"), _listed(row, "unless"))
+            (
+                row["action"],
+                tuple(shapes[name] for name in vocabulary.listed(row, "on")),
+                vocabulary.listed(row, "when"),
+                vocabulary.listed(row, "unless"),
+            )
             for row in rows
         ]
-        self._plans: dict[Facets, Plan] = {}
+        self._implied: Facets = ()
+        self._chosen: dict[Facets, Chosen] = {}
         self.mapping = "table"
 
     def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
         """Return the facets that hold, and the actions with the shapes of their resources."""
-        facets: Facets = ()
+        held: Facets = ()
         if self._facets:
-            facets = tuple([(name, "yes") for name, holds in self._facets if holds(params)])
+            held = tuple([(name, "yes") for name, holds in self._facets if holds(params)])
         if missing and self._missing:
-            facets = tuple(sorted((*facets, ("missing", "yes"))))
-        plan = self._plans.get(facets)
-        if plan is None:
-            plan = self._plans[facets] = self._plan({name for name, _ in facets})
-        return facets, plan, self.mapping
+            held = (*held, ("missing", "yes"))
+        chosen = self._chosen.get(held)
+        if chosen is None:
+            chosen = self._chosen[held] = self._choose({name for name, _ in held})
+        return (*chosen, self.mapping)
 
-    def _plan(self, held: set[str]) -> Plan:
-        chosen: dict[str, tuple[Shape, ...]] = {}
+    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+        """As `choose`, from the facets of old telemetry."""
+        known = {name for name, _ in self._facets} | {"missing"}
+        return (*self._choose({name for name, value in facets if value == "yes" and name in known}), self.mapping)
+
+    def actions(self) -> set[str]:
+        """Return every action that some call of this operation is checked for."""
+        return {action for action, *_ in self._rows}
+
+    def passes(self, to: str) -> None:
+        """Note the services that the operation passes its role to."""
+        if to:
+            self._implied = ((passing.PASSED_TO, to),)
+
+    def _choose(self, held: set[str]) -> Chosen:
+        plan: dict[str, tuple[Shape, ...]] = {}
         for action, shapes, when, unless in self._rows:
             if held.issuperset(when) and held.isdisjoint(unless):
-                chosen[action] = (*chosen.get(action, ()), *shapes)
-        return tuple(sorted(chosen.items()))
+                plan[action] = (*plan.get(action, ()), *shapes)
+        implied = () if held.isdisjoint((passing.ROLE_FACET, passing.PROFILE_FACET)) else self._implied
+        facets = tuple(sorted((*self._base, *((name, "yes") for name in held), *implied)))
+        return facets, tuple(sorted(plan.items()))
 
 
 class Derived:
     """One operation whose actions a named rule derives from the request."""
 
-    __slots__ = ("_rule",)
+    __slots__ = ("_rule", "_table", "mapping")
 
-    def __init__(self, rule: Rule) -> None:
-        self._rule = rule
+    def __init__(self, name: str) -> None:
+        self._rule, self._table = rules.RULES[name]
+        self.mapping = "derived"
 
     def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
         facets, plan = self._rule(params)
         return facets, plan, "derived" if plan else "unknown"
 
+    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+        """As `choose`, from the facets of old telemetry."""
+        held = tuple((name, value) for name, value in facets if name in self._table)
+        plan = tuple(sorted((self._table[name][0], (self._table[name][1],)) for name, _ in held))
+        return held, plan, "derived" if plan else "unknown"
+
+    def actions(self) -> set[str]:
+        """Return every action that some call of this operation is checked for."""
+        return {action for action, _ in self._table.values()}
+
+
+class Unmapped:
+    """An operation of a look-alike (S3's directory buckets) that no row covers."""
+
+    __slots__ = ("_base", "mapping")
+
+    def __init__(self, base: Facets) -> None:
+        self._base = base
+        self.mapping = "unknown"
+
+    def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
+        return self._base, (), "unknown"
+
+    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+        """As `choose`."""
+        return self._base, (), "unknown"
+
+    def actions(self) -> set[str]:
+        """No action is known."""
+        return set()
+
+
+Entry = Operation | Derived | Unmapped
+
+
+class Shapes(dict[str, Shape]):
+    """The shapes of a service, each compiled when it is first used."""
+
+    def __init__(self, specs: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._specs = specs
+
+    def __missing__(self, name: str) -> Shape:
+        shape = self[name] = vocabulary.shape_of(self._specs[name])
+        return shape
+
+
+def _anything(params: Mapping[str, object], place: Place) -> Named:
+    """Stands for the resources of an operation without a row."""
+    return ("*",), False
+
+
+class Part:
+    """The operations of a service, or of one variant of it."""
+
+    __slots__ = ("_base", "_compiled", "_facets", "_prefix", "_rows", "_service", "_shapes")
+
+    def __init__(self, service: str, data: Mapping[str, Any], variant: str = "") -> None:
+        self._service = service
+        self._prefix = data.get("prefix", "")
+        self._base: Facets = (("variant", variant),) if variant else ()
+        self._facets: Mapping[str, Any] = data.get("facets", {})
+        self._shapes = Shapes(data.get("resources", {}))
+        self._shapes["anything"] = _anything
+        self._rows: dict[str, Any] = {}
+        for section in data.get("sections", ()):
+            self._rows.update(section["operations"])
+        self._compiled: dict[str, Entry] = {}
+
+    def get(self, operation: str) -> Entry | None:
+        """Return an operation's entry, None where neither a row nor a passed role speaks of it."""
+        entry = self._compiled.get(operation)
+        if entry is None:
+            entry = self._compile(operation)
+            if entry is not None:
+                self._compiled[operation] = entry
+        return entry
+
+    def operations(self) -> set[str]:
+        """Return the operations that have rows."""
+        return set(self._rows)
+
+    def _compile(self, operation: str) -> Entry | None:
+        rows = self._rows.get(operation)
+        passed = passing.find(self._service, operation)
+        if rows is None and (passed is None or self._base):
+            return Unmapped(self._base) if self._base else None
+        if isinstance(rows, str):
+            return Derived(rows)
+        if rows is None:
+            return self._identity(operation, passed)
+        listed = [self._row(operation, row) for row in (rows if isinstance(rows, list) else [rows])]
+        return self._operation(listed, passed)
+
+    def _identity(self, operation: str, passed: passing.Passing | None) -> Operation | None:
+        action = identity.action(self._service, operation)
+        if not action:
+            return None
+        entry = self._operation([{"action": action, "on": "anything"}], passed)
+        entry.mapping = "identity"
+        return entry
+
+    def _operation(self, rows: list[dict[str, Any]], passed: passing.Passing | None) -> Operation:
+        if passed is None:
+            return Operation(rows, self._shapes, self._facets, self._base)
+        shapes = Shapes({})
+        shapes.update({name: self._shapes[name] for row in rows for name in vocabulary.listed(row, "on")})
+        facets, rows = dict(self._facets), list(rows)
+        for facet, paths, arn in (
+            (passing.ROLE_FACET, passed.roles, {"param": list(passed.roles), "arn": passing.NAMED}),
+            (passing.PROFILE_FACET, passed.profiles, {"arn": passing.HIDDEN}),
+        ):
+            if paths:
+                facets[facet] = {"any": list(paths)}
+                shapes[facet] = vocabulary.shape_of(arn)
+                rows.append({"action": passing.ACTION, "on": facet, "when": facet})
+        entry = Operation(rows, shapes, facets, self._base)
+        entry.passes(passed.service)
+        return entry
+
+    def _row(self, operation: str, row: dict[str, Any]) -> dict[str, Any]:
+        action = row.get("action", operation)
+        return {**row, "action": action if ":" in action else f"{self._prefix}:{action}"}
+
 
 class Service:
     """The operations of one service, and those of each variant of it (S3's directory buckets)."""
 
-    __slots__ = ("operations", "variant", "variants")
+    __slots__ = ("plain", "variant", "variants")
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self.operations = _operations(data)
-        self.variants = {name: _operations({**data, **part}) for name, part in data.get("variants", {}).items()}
+    def __init__(self, name: str, data: Mapping[str, Any]) -> None:
+        self.plain = Part(name, data)
+        self.variants = {kind: Part(name, {**data, **part}, kind) for kind, part in data.get("variants", {}).items()}
         self.variant = rules.VARIANTS[data["variant"]] if "variant" in data else None
 
 
-_UNKNOWN = Derived(lambda params: ((), ()))
+def load(service: str) -> Service:
+    """Return a service, read at its first use; one without a table has no rows."""
+    known = _services.get(service)
+    if known is None:
+        known = Service(service, packaged.service(service) or {})
+        if len(_services) < _MOST_SERVICES:
+            _services[service] = known
+    return known
 
 
-def find(service: str, operation: str, params: object) -> Operation | Derived | None:
+_MOST_SERVICES = 1000  # more than AWS has: names that callers invent must not fill the memory
+
+
+def find(service: str, operation: str, params: object) -> Entry | None:
     """Return the entry of an operation, None where the table has none."""
     if type(service) is not str or type(operation) is not str:
         return None
-    known = _services.get(service)
-    if known is None:
-        known = _services[service] = _load(service)
+    known = load(service)
     if known.variant is not None and isinstance(params, dict):
         variant = known.variant(params)
         if variant:
             # the look-alike's identity rule would name the wrong service's action
-            return known.variants[variant].get(operation, _UNKNOWN)
-    return known.operations.get(operation)
+            return known.variants[variant].get(operation)
+    return known.plain.get(operation)
 
 
-def _load(service: str) -> Service:
-    # the name becomes a file name: nothing but a client name may reach the disk
-    if not (service.replace("-", "").isalnum() and service.isascii()) or service == "identity":
-        return _EMPTY
-    data = read(service)
-    return Service(data) if data else _EMPTY
-
-
-def read(name: str) -> dict[str, Any] | None:
-    """Return a packaged data file, None where there is none."""
-    try:
-        content = (_DATA / f"{name}.json").read_bytes()
-    except OSError:
+def recall(service: str, operation: str, facets: Facets) -> Entry | None:
+    """As `find`, from the facets of old telemetry: the parameters that told the variant are gone."""
+    if type(service) is not str or type(operation) is not str:
         return None
-    parsed: dict[str, Any] = json.loads(content)
-    return parsed
+    known = load(service)
+    variant = dict(facets).get("variant")
+    part = known.variants.get(variant, known.plain) if variant else known.plain
+    return part.get(operation)
 
 
-# --- compiling ----------------------------------------------------------------------------------
+def entries(service: str, operation: str) -> tuple[Entry, ...]:
+    """Return the entries of an operation, the plain one first, then those of variants that have rows for it."""
+    known = load(service)
+    plain = known.plain.get(operation)
+    others = [part.get(operation) for part in known.variants.values() if operation in part.operations()]
+    return tuple(entry for entry in (plain, *others) if entry is not None)
 
 
-def _operations(data: Mapping[str, Any]) -> dict[str, Operation | Derived]:
-    shapes = {name: _shape(spec) for name, spec in data.get("resources", {}).items()}
-    facets = data.get("facets", {})
-    compiled: dict[str, Operation | Derived] = {}
-    for section in data["sections"]:
-        for name, rows in section["operations"].items():
-            if isinstance(rows, str):
-                compiled[name] = Derived(rules.RULES[rows])
-            else:
-                listed = rows if isinstance(rows, list) else [rows]
-                compiled[name] = Operation([_row(name, row, data["prefix"]) for row in listed], shapes, facets)
-    return compiled
-
-
-def _row(operation: str, row: dict[str, Any], prefix: str) -> dict[str, Any]:
-    action = row.get("action", operation)
-    return {**row, "action": action if ":" in action else f"{prefix}:{action}"}
-
-
-def _listed(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    value = row.get(key, ())
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _path(path: str) -> Reader:
-    """Compile `A.B[].C`, `A{}` (keys of a map) or `A{}.B` (of its values) into a reader of values."""
-    steps: list[Callable[[object], list[object]]] = []
-    for index, part in enumerate(parts := path.split(".")):
-        name = part.rstrip("[]{}")
-        steps.append(_member(name))
-        if part.endswith("[]"):
-            steps.append(_elements)
-        elif part.endswith("{}"):
-            steps.append(_keys if index == len(parts) - 1 else _values)
-
-    def reader(params: Mapping[str, object]) -> list[object]:
-        values: list[object] = [params]
-        for step in steps:
-            values = [found for value in values for found in step(value)]
-        return values
-
-    return reader
-
-
-def _member(name: str) -> Callable[[object], list[object]]:
-    return lambda value: [value[name]] if isinstance(value, dict) and name in value else []
-
-
-def _elements(value: object) -> list[object]:
-    return list(value[:_MOST]) if isinstance(value, (list, tuple)) else []
-
-
-def _keys(value: object) -> list[object]:
-    return list(value)[:_MOST] if isinstance(value, dict) else []
-
-
-def _values(value: object) -> list[object]:
-    return list(value.values())[:_MOST] if isinstance(value, dict) else []
-
-
-def _facet(spec: Mapping[str, Any]) -> Callable[[Mapping[str, object]], bool]:
-    if "rule" in spec:
-        return rules.FACETS[spec["rule"]]
-    wanted = spec.get("is")
-    paths = _listed(spec, "any")
-    if wanted is None and not any(c in path for path in paths for c in ".[{"):
-        return _given_one(paths[0]) if len(paths) == 1 else _given_any(paths)
-    readers = [_path(path) for path in paths]
-
-    def holds(params: Mapping[str, object]) -> bool:
-        values = [value for reader in readers for value in reader(params)]
-        if wanted is None:
-            return any(_present(value) for value in values)
-        return any(value is wanted or (isinstance(value, str) and value == wanted) for value in values)
-
-    return holds
-
-
-def _given_one(name: str) -> Callable[[Mapping[str, object]], bool]:
-    return lambda params: name in params and _present(params[name])
-
-
-def _given_any(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], bool]:
-    every = frozenset(names)
-
-    def holds(params: Mapping[str, object]) -> bool:
-        return not every.isdisjoint(params) and any(_present(params[name]) for name in names if name in params)
-
-    return holds
-
-
-def _present(value: object) -> bool:
-    # no truth test of what is not ours: numpy's arrays raise there
-    if value is None or value is False:
-        return False
-    return len(value) > 0 if isinstance(value, (str, bytes, list, tuple, dict)) else True
-
-
-def _shape(spec: Mapping[str, Any]) -> Shape:
-    if "rule" in spec:
-        return rules.SHAPES[spec["rule"]]
-    build, accepts = _template(spec["arn"]) if "arn" in spec else _arn_of(spec["of"])
-    paths = _listed(spec, "param")
-    default: str | None = spec.get("default")
-    if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
-        return _single(paths[0], build, accepts, default)
-    return _several([_path(path) for path in paths], build, accepts, default)
-
-
-Build = Callable[[str, Mapping[str, object], Place], str]
-
-
-def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
-    """Compile an ARN template: one function that fills it, one that knows an ARN of its kind."""
-    _, _, service, region, account, resource = template.split(":", 5)
-    before, _, after = resource.partition("{}")
-    regional, owned = region == "{region}", account == "{account}"
-    literal = before.partition("{")[0].partition("*")[0]
-    others = before.replace("}", "{").split("{")[1::2]
-
-    def build(value: str, params: Mapping[str, object], place: Place) -> str:
-        head = before
-        for name in others:
-            given = text(params.get(name))
-            if given[:4] == "arn:" and given.count(":") >= 5:
-                # the other resource's ARN tells where this one lives
-                partition, _, there, owner = given.split(":", 5)[1:5]
-                place = (partition, there, owner, place[3])
-            head = head.replace("{" + name + "}", given.rpartition("/")[2] or "*")
-        if literal and value.startswith(literal):
-            value = value[len(literal) :] or "*"  # `alias/name` where the ARN says `alias/{}`
-        return (
-            f"arn:{place[0]}:{service}:{place[1] if regional else region}:"
-            f"{place[2] if owned else account}:{head}{value}{after}"
-        )
-
-    def accepts(arn: str) -> bool:
-        parts = arn.split(":", 5)
-        return len(parts) == 6 and parts[2] == service and parts[5].startswith(literal) and len(parts[5]) > len(literal)
-
-    return build, accepts
-
-
-def _arn_of(service: str) -> tuple[Build, Callable[[str], bool]]:
-    """For a parameter that is an ARN or nothing: an ARN of the service is taken, else all stays open."""
-
-    def accepts(arn: str) -> bool:
-        parts = arn.split(":", 5)
-        return len(parts) == 6 and parts[2] == service and bool(parts[5])
-
-    return lambda value, params, place: "*", accepts
-
-
-def _single(name: str, build: Build, accepts: Callable[[str], bool], default: str | None) -> Shape:
-    def shape(params: Mapping[str, object], place: Place) -> Named:
-        value = text(params.get(name))
-        if not value and default is not None and params is not EVERYTHING:
-            value = default
-        if not value:
-            return (build("*", params, place),), False
-        if value[:4] == "arn:":
-            return _given_arn(value, build, accepts, place)
-        arn = build(value, params, place)
-        return (arn,), arn != "*"
-
-    return shape
-
-
-def _several(readers: list[Reader], build: Build, accepts: Callable[[str], bool], default: str | None) -> Shape:
-    def shape(params: Mapping[str, object], place: Place) -> Named:
-        values = [text(value) for reader in readers for value in reader(params)]
-        if not values and default is not None and params is not EVERYTHING:
-            values = [default]
-        arns: set[str] = set()
-        exact = bool(values)
-        for value in values or [""]:
-            if value[:4] == "arn:":
-                named, known = _given_arn(value, build, accepts, place)
-                arns.update(named)
-            else:
-                arn = build(value or "*", params, place)
-                arns.add(arn)
-                known = bool(value) and arn != "*"
-            exact = exact and known
-        return tuple(sorted(arns)), exact
-
-    return shape
-
-
-def _given_arn(arn: str, build: Build, accepts: Callable[[str], bool], place: Place) -> Named:
-    """Take an ARN of the expected kind as it is; of one of another kind nothing is believed."""
-    if accepts(arn):
-        return (arn,), True
-    return (build("*", NOTHING, anywhere(place)),), False
-
-
-_EMPTY = Service({"prefix": "", "sections": []})
+def forget() -> None:
+    """Forget what was read, after the data was written anew."""
+    _services.clear()

@@ -24,7 +24,7 @@ class Agent:
 @contextmanager
 def serving(db: Path) -> Iterator[Agent]:
     """Run `credwatch-agent serve` on a free loopback port; it is told to stop, by its own process id, at the end."""
-    command = [sys.executable, "-m", "credwatch_agent", "serve", "--db", str(db), "--port", "0"]
+    command = [sys.executable, "-m", "credwatch_agent", "serve", "--db", str(db), "--port", "0", "--grpc-port", "off"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment({})) as process:
         try:
             yield Agent(_wait(process), db)

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.demo.nouns import Service
 from examples.demo.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -34,9 +36,10 @@ class Running:
             self.process.kill()
             self.process.communicate()
             raise
-        text = self.tally_file.read_text(encoding="utf-8") if self.tally_file.exists() else "{}"
-        tally: TallyTable = json.loads(text)
-        return Finished(self.process.returncode, output, errors, tally)
+        # processes that a service forks write a file each, beside its own
+        files = sorted(self.tally_file.parent.glob(f"{self.tally_file.stem}*.json"))
+        tallies: list[TallyTable] = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        return Finished(self.process.returncode, output, errors, _sum(tallies))
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,27 @@ class Finished:
         }
 
 
+def _sum(tallies: Iterable[TallyTable]) -> TallyTable:
+    total: TallyTable = {}
+    for tally in tallies:
+        for service, operations in tally.items():
+            for operation, outcomes in operations.items():
+                row = total.setdefault(service, {}).setdefault(operation, {})
+                for outcome, calls in outcomes.items():
+                    row[outcome] = row.get(outcome, 0) + calls
+    return total
+
+
+def interpreter(service: Service) -> str:
+    """Return the Python that a service runs with."""
+    if service.interpreter == "main":
+        return sys.executable
+    python = ROOT / ".venv-async" / "bin" / "python"
+    if not python.exists():
+        raise RuntimeError(f"service `{service.name}` needs an environment of its own: run `make .venv-async/.ready`")
+    return str(python)
+
+
 def start(
     world: World,
     service_name: str,
@@ -71,8 +95,8 @@ def start(
     `extra` is added to its environment (CREDWATCH_ENABLED=1 and the like); `wrapper` is a command to run
     it under (`opentelemetry-instrument`).
     """
-    module = world.plan.service(service_name).module
-    argv = [*wrapper, sys.executable, "-m", module, "--rounds", str(rounds)]
+    service = world.plan.service(service_name)
+    argv = [*wrapper, interpreter(service), "-m", service.module, "--rounds", str(rounds)]
     return start_command(world, service_name, argv, extra=extra)
 
 
@@ -88,21 +112,32 @@ def run(
     return start(world, service_name, rounds=rounds, extra=extra, wrapper=wrapper).wait()
 
 
+def run_all(
+    world: World, extra: Callable[[str], Mapping[str, str]] = lambda _: {}, *, rounds: int = 3, at_once: int = 2
+) -> dict[str, Finished]:
+    """Run every service of the plan, `at_once` at a time; `extra` gives further variables by service name."""
+    names = [service.name for service in world.plan.services]
+    with ThreadPoolExecutor(at_once) as pool:
+        done = pool.map(lambda name: run(world, name, rounds=rounds, extra=extra(name)), names)
+        return dict(zip(names, done, strict=True))
+
+
 def start_command(
     world: World, service_name: str, argv: Sequence[str], *, extra: Mapping[str, str] | None = None
 ) -> Running:
     """Start any command where a service runs, as `docker exec` would: same environment, same endpoints."""
+    service = world.plan.service(service_name)
     place = Path(tempfile.mkdtemp(prefix=f"{service_name}-", dir=world.directory))
     home = place / "home"
     home.mkdir()
     tally_file = place / "tally.json"
     environment = {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+        "PATH": os.pathsep.join([str(Path(interpreter(service)).parent), os.defpath]),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(ROOT),
         "DEMO_TALLY": str(tally_file),
-        **world.environment(world.plan.service(service_name)),
+        **world.environment(service),
         **(extra or {}),
     }
     process = subprocess.Popen(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ import boto3
 
 from examples.demo.ecs_endpoint import Task
 from examples.demo.imds import Instance, identity_document
-from examples.demo.plan import Host, Plan, Role, Service, Statement, User
+from examples.demo.nouns import Bucket, Host, Plan, Role, Service, Statement, User
 
 IMAGE = "ami-12c6146b"  # one that moto knows
 
@@ -38,10 +39,11 @@ class Seeded:
 
 
 class Clients:
-    """AWS clients of the account's owner, before anything is enforced."""
+    """AWS clients of an account's owner, before anything is enforced."""
 
-    def __init__(self, endpoint: str, region: str) -> None:
-        session = boto3.Session(aws_access_key_id="seed", aws_secret_access_key="seed", region_name=region)
+    def __init__(self, endpoint: str, region: str, key: tuple[str, str, str | None] = ("seed", "seed", None)) -> None:
+        key_id, secret, token = key
+        session = boto3.Session(key_id, secret, token, region_name=region)
         self._session: Any = session
         self._endpoint = endpoint
         self._made: dict[str, Any] = {}
@@ -51,6 +53,13 @@ class Clients:
             self._made[service] = self._session.client(service, endpoint_url=self._endpoint)
         return self._made[service]
 
+    def of_account(self, account: str) -> Clients:
+        """Return clients of another account, by the role that an organization's owner has in each."""
+        role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
+        given = self["sts"].assume_role(RoleArn=role, RoleSessionName="seed")["Credentials"]
+        key = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        return Clients(self._endpoint, self._session.region_name, key)
+
     def close(self) -> None:
         for client in self._made.values():
             client.close()
@@ -58,10 +67,18 @@ class Clients:
 
 def seed(plan: Plan, endpoint: str) -> Seeded:
     """Make everything in `plan` at `endpoint`, which must not enforce anything yet."""
-    clients = Clients(endpoint, plan.region)
-    try:
+    with ExitStack() as stack:
+        clients = Clients(endpoint, plan.region)
+        stack.callback(clients.close)
+        by_account = {"": clients}
+        accounts = {role.account for role in plan.roles} | {bucket.account for bucket in plan.buckets}
+        for account in sorted(accounts - {""}):
+            by_account[account] = clients.of_account(account)
+            stack.callback(by_account[account].close)
         for role in plan.roles:
-            _role(clients["iam"], role)
+            _role(by_account[role.account]["iam"], role, plan.account)
+        for bucket in plan.buckets:
+            _bucket(by_account[bucket.account]["s3"], bucket, plan.region)
         keys = {user.name: _user(clients["iam"], user) for user in (plan.auditor, *plan.users)}
         for role_name in sorted({host.role for host in plan.hosts}):
             _profile(clients["iam"], role_name)
@@ -74,21 +91,28 @@ def seed(plan: Plan, endpoint: str) -> Seeded:
             if service.compute == "task"
         }
         return Seeded(instances, tasks, keys)
-    finally:
-        clients.close()
 
 
 def _policy(statements: list[Statement]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
-def _trust(services: tuple[str, ...]) -> str:
-    principal = {"Service": services[0] if len(services) == 1 else list(services)}
-    return _policy([{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}])
+def _trust(role: Role, account: str) -> str:
+    statements: list[Statement] = []
+    for service in role.trust:
+        statement: Statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+        # EC2 does not set these keys: a condition on them would lock the instance out
+        if service == "ecs-tasks.amazonaws.com" and role.source_condition:
+            statement["Condition"] = {"StringEquals": {"aws:SourceAccount": account}}
+        statements.append(statement)
+    statements += [
+        {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"} for principal in role.trusted
+    ]
+    return _policy(statements)
 
 
-def _role(iam: Any, role: Role) -> None:
-    iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=_trust(role.trust))
+def _role(iam: Any, role: Role, account: str) -> None:
+    iam.create_role(RoleName=role.name, AssumeRolePolicyDocument=_trust(role, account))
     for name, statements in role.managed.items():
         made = iam.create_policy(PolicyName=name, PolicyDocument=_policy(statements))
         iam.attach_role_policy(RoleName=role.name, PolicyArn=made["Policy"]["Arn"])
@@ -109,9 +133,11 @@ def _user(iam: Any, user: User) -> UserKey:
     return UserKey(key["AccessKeyId"], key["SecretAccessKey"])
 
 
+def _bucket(s3: Any, bucket: Bucket, region: str) -> None:
+    s3.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": region})
+
+
 def _storage(clients: Clients, plan: Plan) -> None:
-    for bucket in plan.buckets:
-        clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": plan.region})
     for queue in plan.queues:
         clients["sqs"].create_queue(QueueName=queue)
     for table in plan.tables:

@@ -32,6 +32,12 @@ class Tally:
         path = os.environ.get("DEMO_TALLY")
         return cls(Path(path) if path else None)
 
+    @classmethod
+    def of_worker(cls) -> Tally:
+        """Return the tally of one of several processes: each writes a file of its own, named by its process id."""
+        whole = cls.from_environment()
+        return cls(whole._path and whole._path.with_name(f"{whole._path.stem}-{os.getpid()}.json"))
+
     @contextmanager
     def call(self, service: str, operation: str) -> Iterator[None]:
         """Count the one call made inside the block, whether it succeeds or raises."""

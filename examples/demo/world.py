@@ -23,7 +23,7 @@ from examples.demo.credentials import Rotating
 from examples.demo.ecs_endpoint import EcsEndpoint
 from examples.demo.httpd import serving
 from examples.demo.imds import Imds
-from examples.demo.plan import Plan, Service
+from examples.demo.nouns import Plan, Service
 from examples.demo.recording import Count, Use
 from examples.demo.seed import Seeded, seed
 
@@ -47,7 +47,7 @@ class World:
 
     def environment(self, service: Service) -> dict[str, str]:
         """Return what AWS and the service's definition put into the environment of its process."""
-        return {
+        given = {
             **service.environment,
             **self._where(),
             # a real host does not need it: there the address is fixed
@@ -55,6 +55,7 @@ class World:
             **self.container.get(service.name, {}),
             **(self.user_environment(service.user) if service.user else {}),
         }
+        return {name: value for name, value in given.items() if name not in service.stripped}
 
     def user_environment(self, user: str) -> dict[str, str]:
         """Return the environment variables that make a process an IAM user's."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import grpc
 import httpx
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc import metric_exporter, trace_exporter
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -39,7 +43,17 @@ from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.wire import PROCESS, START, USAGE, S, counter, metrics, point
 
 GOOD = metrics(counter([point()])).SerializeToString()
-Start = Callable[[], tuple[subprocess.Popen[str], str]]
+
+
+class Agent(NamedTuple):
+    """A serving process and where it listens."""
+
+    process: subprocess.Popen[str]
+    url: str
+    rpc: str
+
+
+Start = Callable[[], Agent]
 
 
 @pytest.fixture
@@ -49,17 +63,17 @@ def db(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(db: Path) -> Iterator[Start]:
-    """Start an agent on a free port; give the process and its address."""
+    """Start an agent on free ports."""
     started: list[subprocess.Popen[str]] = []
 
-    def run() -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "credwatch_agent", "serve", "--db", str(db), "--port", "0"]
+    def run() -> Agent:
+        command = [sys.executable, "-m", "credwatch_agent", "serve", "--db", str(db), "--port", "0", "--grpc-port", "0"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("listening on http://127.0.0.1:"), process.communicate()
-        return process, line.split()[-1]
+        places = [process.stdout.readline().removeprefix("listening on ").strip() for _ in range(2)]
+        assert re.fullmatch(r"http://127.0.0.1:\d+ grpc://127.0.0.1:\d+", " ".join(places)), process.communicate()
+        return Agent(process, places[0], places[1].removeprefix("grpc://"))
 
     yield run
     for process in started:
@@ -85,17 +99,29 @@ def recorded(value: int) -> MetricsData:
     )
 
 
+def exporters(agent: Agent, protocol: str, compression: str) -> tuple[Any, Any]:
+    """OpenTelemetry's own exporters of metrics and of spans."""
+    if protocol == "grpc":
+        options = {"endpoint": agent.rpc, "insecure": True, "compression": grpc.Compression[compression]}
+        return metric_exporter.OTLPMetricExporter(**options), trace_exporter.OTLPSpanExporter(**options)
+    zipped = Compression[compression]
+    return (
+        OTLPMetricExporter(f"{agent.url}/v1/metrics", compression=zipped),
+        OTLPSpanExporter(f"{agent.url}/v1/traces", compression=zipped),
+    )
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("compression", [Compression.NoCompression, Compression.Gzip])
-def test_opentelemetrys_exporters_are_understood(start: Start, db: Path, compression: Compression) -> None:
-    _, url = start()
-    exporter = OTLPMetricExporter(f"{url}/v1/metrics", compression=compression)
+@pytest.mark.parametrize("compression", ["NoCompression", "Gzip"])
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_opentelemetrys_exporters_are_understood(start: Start, db: Path, protocol: str, compression: str) -> None:
+    exporter, span_exporter = exporters(start(), protocol, compression)
     for value in (2, 5, 5, 4):
         assert exporter.export(recorded(value)) is MetricExportResult.SUCCESS
     exporter.shutdown()
 
     provider = TracerProvider(resource=Resource({"service.name": "orders"}))
-    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces", compression=compression)))
+    provider.add_span_processor(SimpleSpanProcessor(span_exporter))
     tracer = provider.get_tracer(semconv.SCOPE)
     with tracer.start_as_current_span("GET /orders"):
         tracer.start_span("S3.PutObject", attributes=semconv.encode_span(USAGE)).end()
@@ -114,7 +140,7 @@ def test_opentelemetrys_exporters_are_understood(start: Start, db: Path, compres
 @pytest.mark.slow
 def test_what_was_answered_by_200_survives_kill_9(start: Start, db: Path) -> None:
     for value in (1, 2, 3):
-        process, url = start()
+        process, url, _ = start()
         sent = metrics(counter([point(value=value)])).SerializeToString()
         answer = httpx.post(f"{url}/v1/metrics", content=sent, headers={"content-type": PROTOBUF})
         process.kill()
@@ -125,7 +151,7 @@ def test_what_was_answered_by_200_survives_kill_9(start: Start, db: Path) -> Non
 
 @pytest.mark.slow
 def test_sigterm_lets_the_request_in_flight_end_and_exits_0(start: Start, db: Path) -> None:
-    process, url = start()
+    process, url, _ = start()
     head = f"POST /v1/metrics HTTP/1.1\r\nHost: agent\r\nContent-Type: {PROTOBUF}\r\nContent-Length: {len(GOOD)}\r\n"
     with connect(url) as connection:
         # the answer to Expect says that the request is being handled
@@ -152,7 +178,7 @@ def wait_until_refused(url: str) -> None:
 
 @pytest.mark.slow
 def test_garbage_is_answered_and_the_agent_goes_on(start: Start, db: Path) -> None:
-    process, url = start()
+    process, url, _ = start()
     headers = {"content-type": PROTOBUF}
     with connect(url) as connection:
         connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
@@ -182,10 +208,12 @@ def test_an_unusable_database_is_one_sentence_and_exit_code_3(db: Path, capsys: 
 def test_a_port_in_use_is_one_sentence_and_exit_code_3(db: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        assert main(["serve", "--db", str(db), "--port", str(port)]) == 3
-    assert_one_sentence(
-        capsys, f"cannot listen on 127.0.0.1 port {port}: address already in use; give another `--port`"
-    )
+        for option in ("--port", "--grpc-port"):
+            ports = {"--port": "0", "--grpc-port": "0", option: str(port)}
+            assert main(["serve", "--db", str(db), *(word for pair in ports.items() for word in pair)]) == 3
+            assert_one_sentence(
+                capsys, f"cannot listen on 127.0.0.1 port {port}: address already in use; give another `{option}`"
+            )
 
 
 @pytest.mark.parametrize(
@@ -194,6 +222,8 @@ def test_a_port_in_use_is_one_sentence_and_exit_code_3(db: Path, capsys: pytest.
         (["serve", "--host", "0.0.0.0"], "`--host 0.0.0.0` is no loopback address"),
         (["serve", "--host", "agent.example"], "`--host agent.example` is no loopback address"),
         (["serve", "--port", "65536"], "--port"),
+        (["serve", "--grpc-port", "65536"], "`--grpc-port 65536` is no port: give a number from 0 to 65535, or `off`"),
+        (["serve", "--grpc-port", "yes"], "`--grpc-port yes` is no port"),
         (["serve", "--colour"], "No such option: --colour"),
         (["observe"], "No such command 'observe'"),
     ],

@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.applications import Starlette
 
 from credwatch import semconv
-from credwatch_agent.receiver import JSON, PROTOBUF, Limits, create_app
+from credwatch_agent.receiver import JSON, PROTOBUF, Ingest, Limits, create_app
 from credwatch_agent.records import Batch
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent import wire
@@ -39,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def app(store: SqliteStore, **limits: Any) -> Starlette:
-    return create_app(store, now_ns=lambda: NOW, limits=Limits(**limits))
+    return create_app(Ingest(store, now_ns=lambda: NOW, limits=Limits(**limits)))
 
 
 def post(

@@ -19,7 +19,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from examples.demo import launch, world
-from examples.demo.plan import plan
+from examples.demo.plan import FIRST, plan
 from examples.demo.world import World
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ SOURCE = "import boto3; print(boto3.Session().get_credentials().method)"
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[World]:
-    with world.running(plan()) as running:
+    with world.running(plan(services=FIRST)) as running:
         yield running
 
 
@@ -198,7 +198,7 @@ def by_role(running: World) -> dict[str, Counter[tuple[str, str]]]:
     "rename", [{}, {"orders": "checkout", "orders-task-role": "checkout-role", "example-shop-photos": "pictures"}]
 )
 def test_applications_tallies_equal_the_recording(rename: dict[str, str]) -> None:
-    with world.running(plan(rename)) as running:
+    with world.running(plan(rename, services=FIRST)) as running:
         orders, thumbnailer = running.plan.services
         started = {s.name: launch.start(running, s.name, rounds=5) for s in (orders, thumbnailer)}
         finished = {name: process.wait() for name, process in started.items()}
@@ -214,7 +214,7 @@ def test_applications_tallies_equal_the_recording(rename: dict[str, str]) -> Non
 
 
 def test_denied_call_is_tallied_and_recorded_too() -> None:
-    with world.running(plan()) as running:
+    with world.running(plan(services=FIRST)) as running:
         done = launch.start(running, "thumbnailer", rounds=1, extra={"PHOTOS_BUCKET": "example-shop-invoices"}).wait()
         assert done.returncode != 0
         assert done.tally == {"s3": {"PutObject": {"AccessDenied": 1}}}
@@ -232,7 +232,7 @@ def listening(url: str) -> bool:
 
 
 def test_nothing_is_left_over_even_with_a_service_still_running() -> None:
-    with world.running(plan()) as running:
+    with world.running(plan(services=FIRST)) as running:
         endless = launch.start_command(
             running, "orders", [sys.executable, "-c", "import threading; threading.Event().wait()"]
         )
@@ -248,7 +248,7 @@ def test_nothing_is_left_over_even_with_a_service_still_running() -> None:
 
 def test_world_that_fails_to_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    broken = plan({"example-shop-invoices": "x"})
+    broken = plan({"example-shop-invoices": "x"}, services=FIRST)
     with pytest.raises(ClientError, match="InvalidBucketName"), world.running(broken):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,8 @@ from examples.demo.apps.thumbnailer import halved
 from examples.demo.credentials import Issued, Rotating
 from examples.demo.ecs_endpoint import EcsEndpoint, Task
 from examples.demo.imds import ROLES, TOKEN_HEADER, TOKEN_PATH, TTL_HEADER, Imds, Instance
-from examples.demo.plan import Service, plan
+from examples.demo.nouns import Service
+from examples.demo.plan import plan
 from examples.demo.recording import Count, Use, counts
 from examples.demo.tally import Tally
 

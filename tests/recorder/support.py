@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.loaders import create_loader
 from opentelemetry.sdk.trace import TracerProvider
 
 from credwatch.instrumentation import Instrumentation
 from credwatch.semconv import CALLS, Usage, decode
 from credwatch.telemetry import Point
+
+# one for all sessions: it keeps the service models that it has read
+_LOADER = create_loader()
 
 KEY = "ASIAEXAMPLEEXAMPLE01"
 SECRET = "secret-sentinel-of-the-tests"
@@ -134,6 +138,7 @@ class Stub:
 def session(key: str | None = KEY, secret: str = SECRET, token: str | None = "token") -> Any:
     """Return a botocore session with literal keys (None: with none), untouched by files of the machine."""
     made = botocore.session.Session()
+    made.register_component("data_loader", _LOADER)
     made.set_config_variable("region", "eu-west-1")
     if key is not None:
         made.set_credentials(key, secret, token)

@@ -26,7 +26,7 @@ INNER = [
     "credwatch.recorder.Recorder.failed",
     "credwatch.recorder.Recorder.signed",
     "credwatch.instrumentation.Instrumentation._signed",
-    "credwatch.instrumentation.Instrumentation._hook",
+    "credwatch.instrumentation.Instrumentation.hook",
     "credwatch.instrumentation.from_request",
     "credwatch.instrumentation._holder",
     "credwatch.instrumentation.resolve",

@@ -43,10 +43,10 @@ def test_a_case_is_written_once() -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "mapping", "action"),
     [
-        ("glue", "GetTable", "identity", "glue:GetTable"),
-        ("sesv2", "SendEmail", "identity", "ses:SendEmail"),
+        ("xray", "GetGroup", "identity", "xray:GetGroup"),
+        ("elbv2", "DescribeRules", "identity", "elasticloadbalancing:DescribeRules"),
         ("s3", "OperationOfTomorrow", "identity", "s3:OperationOfTomorrow"),
-        ("apigateway", "GetRestApis", "unknown", ""),
+        ("iotthingsgraph", "GetEntities", "unknown", ""),
         ("cognito-idp", "GetClientToken", "unknown", ""),
         ("no-such-service", "Get", "unknown", ""),
         ("../s3", "GetObject", "unknown", ""),

@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from credwatch.operations.coverage import unobservable
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import json as as_json
 from credwatch_agent.exports import table
+from credwatch_agent.iam.catalogue import known
 from credwatch_agent.report import Report, build
 from credwatch_agent.snapshot import load
 from credwatch_agent.store.sqlite import SqliteStore
@@ -40,7 +42,8 @@ def report(
 
 
 def _emits(action: str) -> bool | None:
-    return None
+    """Tell whether some SDK operation is authorised as an action, as far as the operation map knows the action."""
+    return not unobservable(action) if known(action) else None
 
 
 def _exit_code(made: Report, incomplete: bool) -> int:

@@ -132,14 +132,15 @@ def instance_profile(scope: Scope) -> Iterator[Gap]:
 def window(scope: Scope) -> Iterator[Gap]:
     """Each workload must have reported since the window began, without long silence."""
     begin = scope.now_ns - scope.settings.window_ns
+    slack = int(scope.settings.slack_s * 10**9)
     for where, places in sorted(scope.by_where.items()):
         first = min(place.process.first_ns for place in places)
-        if first > begin:
+        if first > begin + slack:
             seen = duration(max(0, scope.now_ns - first))
             yield Gap(Reason.WINDOW, f"`{where}` has been reporting for {seen} of {duration(scope.settings.window_ns)}")
             continue
         silence = _silence(places, begin, scope.now_ns)
-        if silence > max((1 - scope.settings.share) * scope.settings.window_ns, scope.settings.slack_s * 10**9):
+        if silence > max((1 - scope.settings.share) * scope.settings.window_ns, slack):
             yield Gap(Reason.WINDOW, f"`{where}` was silent for {duration(silence)} of the window")
 
 

@@ -76,9 +76,9 @@ def _services(report: Report, width: int) -> Table:
     longest = 20 if width < _WIDE else 40
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("service")
-    table.add_column("signs with, as role")
+    table.add_column("signs with, as role", min_width=20)
     table.add_column("calls", justify="right", no_wrap=True)
-    table.add_column("used of granted", justify="right", min_width=10)
+    table.add_column("used", justify="right", no_wrap=True)
     table.add_column("worst finding")
     for row in report.services:
         table.add_row(*_service(row, longest))

@@ -6,14 +6,22 @@ network, no store.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from credwatch_agent.findings import layers, wildcards
+from credwatch_agent.findings.grouping import fold
 from credwatch_agent.findings.model import Finding, Fix, Rule, Severity, Subject, World
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (*layers.RULES, *wildcards.RULES)
 
 __all__ = ["RULES", "Finding", "Fix", "Rule", "Severity", "Subject", "World", "find"]
 
 
 def find(world: World, rules: tuple[Rule, ...] = RULES) -> tuple[Finding, ...]:
-    """Return all findings, worst first, then by subject."""
-    found = [finding for rule in rules for finding in rule.check(world)]
-    return tuple(sorted(found, key=lambda f: (f.severity.rank, f.id, f.subject)))
+    """Return all findings, worst first, then by id and subject."""
+    found = [
+        replace(finding, references=finding.references or rule.references)
+        for rule in rules
+        for finding in rule.check(world)
+    ]
+    return tuple(sorted(fold(found, rules), key=lambda f: (f.severity.rank, f.id, f.subject, f.cause)))

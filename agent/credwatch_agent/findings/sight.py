@@ -1,0 +1,48 @@
+"""What rules share when they look at telemetry: groups of calls, and the role at a chain's root."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from credwatch_agent.evidence import Place, Signed
+from credwatch_agent.snapshot import Index
+
+K = TypeVar("K")
+
+HOST_SOURCE = "ec2-instance-profile"
+PROFILE = "credwatch.instance_profile.arn"
+LAUNCH_TYPE = "aws.ecs.launchtype"
+
+
+def grouped(signed: Iterable[Signed], key: Callable[[Signed], K | None]) -> dict[K, list[Signed]]:
+    """Return calls by key; those whose key is None are left out."""
+    groups: defaultdict[K, list[Signed]] = defaultdict(list)
+    for item in signed:
+        found = key(item)
+        if found is not None:
+            groups[found].append(item)
+    return dict(groups)
+
+
+def root_role(signed: Signed, index: Index) -> str:
+    """Return the ARN of the role at the root of the chain, or "" """
+    usage = signed.usage
+    if not usage.chain:
+        return signed.role_arn
+    root = usage.root
+    if root.principal.startswith("arn:"):
+        return index.role_arn(root.principal)
+    profile = signed.place.process.resource.get(PROFILE, "")
+    return index.role_arn(name=root.principal, profile_arn=profile)
+
+
+def places(signed: Iterable[Signed]) -> tuple[Place, ...]:
+    """Return the processes that made the calls, each once."""
+    return tuple({item.row.process_id: item.place for item in signed}.values())
+
+
+def first(values: Iterable[str]) -> str:
+    """Return the first value that is not empty, or "" """
+    return next((value for value in values if value), "")

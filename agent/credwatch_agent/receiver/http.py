@@ -1,0 +1,118 @@
+"""The OTLP/HTTP edge (https://opentelemetry.io/docs/specs/otlp/#otlphttp), and the agent's health."""
+
+from __future__ import annotations
+
+import json
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # no stubs are published
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from credwatch_agent import otlp
+from credwatch_agent.receiver.ingest import CODES, NO_LOGS, UNKNOWN, Body, Ingest, Refused, Signal, refusal, too_large
+from credwatch_agent.store import StoreError
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+_ENCODINGS: dict[str, otlp.Encoding] = {PROTOBUF: "protobuf", JSON: "json"}
+
+
+def create_app(ingest: Ingest) -> Starlette:
+    """Return the ASGI application that hands OTLP/HTTP requests to `ingest`."""
+    edge = _Edge(ingest)
+    return Starlette(
+        routes=[
+            Route("/v1/metrics", edge.metrics, methods=["POST"]),
+            Route("/v1/traces", edge.traces, methods=["POST"]),
+            Route("/v1/logs", edge.logs, methods=["POST"]),
+            Route("/healthz", edge.healthz, methods=["GET"]),
+            Route("/readyz", edge.readyz, methods=["GET"]),
+        ],
+        exception_handlers=dict.fromkeys(
+            (Refused, HTTPException, StoreError, otlp.Malformed, ClientDisconnect), edge.answer
+        ),
+    )
+
+
+class _Edge:
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    async def metrics(self, request: Request) -> Response:
+        return await self._export(request, "metrics")
+
+    async def traces(self, request: Request) -> Response:
+        return await self._export(request, "traces")
+
+    async def logs(self, _: Request) -> Response:
+        # a 200 would say that they were kept
+        raise Refused(404, NO_LOGS)
+
+    async def healthz(self, _: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _: Request) -> Response:
+        await run_in_threadpool(self._ingest.store.check)
+        return PlainTextResponse("ok\n")
+
+    async def _export(self, request: Request, signal: Signal) -> Response:
+        content_type, compressed = _headers(request)
+
+        async def read() -> Body:
+            return Body(await _read(request, self._ingest.limits.body_bytes), compressed)
+
+        answer = await self._ingest.export(signal, _ENCODINGS[content_type], read)
+        return _response(200, answer, content_type)
+
+    async def answer(self, request: Request, error: Exception) -> Response:
+        """Turn every error into OTLP's answer: a `google.rpc.Status` in the request's encoding."""
+        headers: dict[str, str] = {}
+        if isinstance(error, HTTPException):
+            status, sentence = error.status_code, str(error.detail)
+            headers.update(error.headers or {})
+        else:
+            refused = refusal(error)
+            status, sentence = refused.status, str(refused)
+        if status == 503:
+            headers["Retry-After"] = str(self._ingest.limits.retry_after_s)
+        content_type = _media_type(request)
+        message = Status(code=CODES.get(status, UNKNOWN), message=sentence)
+        return _response(status, message, content_type if content_type in _ENCODINGS else JSON, headers)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _headers(request: Request) -> tuple[str, bool]:
+    """Return the content type and whether the body is gzip, else refuse."""
+    content_type = _media_type(request)
+    if content_type not in _ENCODINGS:
+        raise Refused(415, f"content type `{content_type[:80]}` is not taken; send {PROTOBUF} or {JSON}")
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", ""):
+        raise Refused(415, f"content encoding `{encoding[:80]}` is not taken; send gzip or none")
+    return content_type, encoding == "gzip"
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > limit:
+            raise too_large(limit)
+    return bytes(content)
+
+
+def _response(status: int, message: Message, content_type: str, headers: dict[str, str] | None = None) -> Response:
+    if content_type == PROTOBUF:
+        content = message.SerializeToString()
+    else:
+        content = json.dumps(json_format.MessageToDict(message)).encode()
+    return Response(content, status, headers, media_type=content_type)

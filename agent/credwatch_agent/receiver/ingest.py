@@ -1,0 +1,158 @@
+"""One export request, whatever protocol brought it: take it or say why not.
+
+Knows OTLP's rules about answers (https://opentelemetry.io/docs/specs/otlp/), no protocol's headers.
+Every refusal has an HTTP status and, by `CODES`, a gRPC code: one table for both edges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from credwatch_agent import otlp
+from credwatch_agent.store import Store, StoreError
+
+Signal = Literal["metrics", "traces"]
+
+# HTTP status -> https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
+CODES = {400: 3, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 501: 12, 503: 14}
+UNKNOWN = 2
+
+NO_LOGS = "this agent takes metrics and traces, no logs; take it out of the logs pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one agent takes on at once, by all protocols; past it, it answers before memory grows.
+
+    `body_bytes` bounds a request, compressed and decompressed; a Collector's default batch of 8,192
+    points has some 8 MB. `requests` are taken at a time, others are told to retry; `workers` of them are
+    decoded and written at a time: two keep a core busy while the disk syncs, more would only hold memory.
+    """
+
+    body_bytes: int = 16 * 1024 * 1024
+    requests: int = 16
+    workers: int = 2
+    body_s: float = 10.0
+    retry_after_s: int = 1
+
+
+class Body(NamedTuple):
+    """What a request carries, as it came over the wire."""
+
+    content: bytes
+    gzip: bool = False
+
+
+class Refused(Exception):
+    """The request is not taken: an HTTP status (for gRPC see `CODES`) and one sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def refusal(error: Exception) -> Refused:
+    """Return the refusal that an error of reading or writing means: a store's trouble may pass."""
+    match error:
+        case Refused():
+            return error
+        case StoreError():
+            return Refused(503, str(error))
+        case otlp.Malformed():
+            return Refused(400, str(error))
+    return Refused(400, "the client went away before the body was complete")
+
+
+class Ingest:
+    """Takes export requests into `store`, which stays the caller's to close; `now_ns` is the clock.
+
+    Belongs to one event loop; the edges that share it share its limits.
+    """
+
+    def __init__(self, store: Store, *, now_ns: Callable[[], int], limits: Limits | None = None) -> None:
+        self.store = store
+        self.limits = limits or Limits()
+        self._now_ns = now_ns
+        self._taken = 0
+        self._workers = asyncio.Semaphore(self.limits.workers)
+
+    async def export(self, signal: Signal, encoding: otlp.Encoding, read: Callable[[], Awaitable[Body]]) -> Message:
+        """Return the answer to one request, committed; its body is read only once there is room for it.
+
+        Raises `Refused`, `StoreError` or `Malformed` (see `refusal`), and what `read` raises.
+        """
+        task = asyncio.ensure_future(self._export(signal, encoding, read))
+        # a caller that goes away must not free the slot of a thread that still works
+        task.add_done_callback(lambda done: None if done.cancelled() else done.exception() and None)
+        return await asyncio.shield(task)
+
+    async def _export(self, signal: Signal, encoding: otlp.Encoding, read: Callable[[], Awaitable[Body]]) -> Message:
+        async with self._slot():
+            try:
+                body = await asyncio.wait_for(read(), self.limits.body_s)
+            except asyncio.TimeoutError:
+                raise Refused(408, f"the body did not arrive within {self.limits.body_s:g} seconds") from None
+            # decompressing, decoding and writing all block: off the event loop
+            async with self._workers:
+                return await asyncio.to_thread(self._take, signal, encoding, body)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        # taken before the body is read, so that slots times body size bounds the memory
+        if self._taken >= self.limits.requests:
+            # not 429: the older of the OpenTelemetry exporters for Python that we support do not retry it
+            raise Refused(503, f"the agent is handling {self._taken} requests; try again")
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+
+    def _take(self, signal: Signal, encoding: otlp.Encoding, body: Body) -> Message:
+        content = _gunzip(body.content, self.limits.body_bytes) if body.gzip else body.content
+        if len(content) > self.limits.body_bytes:
+            raise too_large(self.limits.body_bytes)
+        return self._metrics(content, encoding) if signal == "metrics" else self._traces(content, encoding)
+
+    def _metrics(self, body: bytes, encoding: otlp.Encoding) -> Message:
+        decoded = otlp.decode_metrics(body, encoding, now_ns=self._now_ns())
+        if decoded.batches:
+            self.store.put(decoded.batches)
+        answer = ExportMetricsServiceResponse()
+        if decoded.rejected:
+            answer.partial_success.rejected_data_points = decoded.rejected
+            answer.partial_success.error_message = decoded.message
+        return answer
+
+    def _traces(self, body: bytes, encoding: otlp.Encoding) -> Message:
+        decoded = otlp.decode_traces(body, encoding, now_ns=self._now_ns())
+        if decoded.spans:
+            self.store.put_spans(decoded.spans)
+        answer = ExportTraceServiceResponse()
+        if decoded.rejected:
+            answer.partial_success.rejected_spans = decoded.rejected
+            answer.partial_success.error_message = decoded.message
+        return answer
+
+
+def too_large(limit: int) -> Refused:
+    return Refused(413, f"the body is larger than {limit} bytes; send smaller batches")
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    """Return the content of a gzip body of one or more members, never more than `limit` bytes and one."""
+    try:
+        return gzip.GzipFile(fileobj=io.BytesIO(body)).read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Refused(400, f"the body is not gzip: {error}") from None

@@ -1,0 +1,42 @@
+"""`iam:PassRole`: which parameters of which operations hand a role to a service.
+
+The data is generated from botocore's models: every parameter that takes a role, minus a reviewed
+list of those that pass none (`make operations`). Which service the role is passed to
+(`iam:PassedToService`) is named where AWS documents it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from credwatch.operations import packaged
+
+ACTION = "iam:PassRole"
+ROLE_FACET, PROFILE_FACET = "passes-role", "passes-profile"
+PASSED_TO = "iam:PassedToService"
+NAMED = "arn:{partition}:iam::{account}:role/*{}"
+HIDDEN = "arn:{partition}:iam::{account}:role/*"
+"""The role in an instance profile: the request does not name it."""
+
+_PROFILES = ("IamInstanceProfile", "JobFlowRole", "instanceRole")
+
+
+class Passing(NamedTuple):
+    """The parameters (paths) that take a role and those that take an instance profile; the services, with commas."""
+
+    roles: tuple[str, ...]
+    profiles: tuple[str, ...]
+    service: str
+
+
+def find(service: str, operation: str) -> Passing | None:
+    """Return how an operation passes a role, None where it passes none."""
+    client = packaged.general("passrole").get(service)
+    paths = client["operations"].get(operation) if client else None
+    if not client or not paths:
+        return None
+    to = client.get("to", {})
+    listed = (paths,) if isinstance(paths, str) else tuple(paths)
+    profiles = tuple(path for path in listed if path.endswith(_PROFILES))
+    roles = tuple(path for path in listed if path not in profiles)
+    return Passing(roles, profiles, to.get(operation, to.get("*", "")))

@@ -1,0 +1,206 @@
+"""The table's vocabulary, compiled into closures: paths into parameters, facets, shapes of resources.
+
+Owns what a word of `data/<service>.json` means (`docs/operations.md`, checked against a JSON Schema
+by the tests). What the vocabulary cannot say is a function of `rules`, named in the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from credwatch.operations import rules
+from credwatch.operations.naming import EVERYTHING, NOTHING, Named, Place, Shape, anywhere, text
+
+Reader = Callable[[Mapping[str, object]], list[object]]
+
+_MOST = 1000  # elements of one list or map that are looked at: more than any AWS batch holds
+
+
+def listed(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = row.get(key, ())
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def path_of(path: str) -> Reader:
+    """Compile `A.B[].C`, `A{}` (keys of a map) or `A{}.B` (of its values) into a reader of values."""
+    steps: list[Callable[[object], list[object]]] = []
+    for part in path.split("."):
+        name = part.rstrip("[]{}")
+        steps.append(_member(name))
+        kinds = part[len(name) :]
+        steps += [_elements if kinds[at] == "[" else _values for at in range(0, len(kinds), 2)]
+    if path.endswith("{}"):
+        steps[-1] = _keys
+
+    def reader(params: Mapping[str, object]) -> list[object]:
+        values: list[object] = [params]
+        for step in steps:
+            values = [found for value in values for found in step(value)]
+        return values
+
+    return reader
+
+
+def _member(name: str) -> Callable[[object], list[object]]:
+    return lambda value: [value[name]] if isinstance(value, dict) and name in value else []
+
+
+def _elements(value: object) -> list[object]:
+    return list(value[:_MOST]) if isinstance(value, (list, tuple)) else []
+
+
+def _keys(value: object) -> list[object]:
+    return list(value)[:_MOST] if isinstance(value, dict) else []
+
+
+def _values(value: object) -> list[object]:
+    return list(value.values())[:_MOST] if isinstance(value, dict) else []
+
+
+def facet(spec: Mapping[str, Any]) -> Callable[[Mapping[str, object]], bool]:
+    if "rule" in spec:
+        return rules.FACETS[spec["rule"]]
+    wanted = spec.get("is")
+    paths = listed(spec, "any")
+    if wanted is None and not any(c in path for path in paths for c in ".[{"):
+        return _given_one(paths[0]) if len(paths) == 1 else _given_any(paths)
+    readers = [path_of(path) for path in paths]
+
+    def holds(params: Mapping[str, object]) -> bool:
+        values = [value for reader in readers for value in reader(params)]
+        if wanted is None:
+            return any(_present(value) for value in values)
+        return any(value is wanted or (isinstance(value, str) and value == wanted) for value in values)
+
+    return holds
+
+
+def _given_one(name: str) -> Callable[[Mapping[str, object]], bool]:
+    return lambda params: name in params and _present(params[name])
+
+
+def _given_any(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], bool]:
+    every = frozenset(names)
+
+    def holds(params: Mapping[str, object]) -> bool:
+        return not every.isdisjoint(params) and any(_present(params[name]) for name in names if name in params)
+
+    return holds
+
+
+def _present(value: object) -> bool:
+    # no truth test of what is not ours: numpy's arrays raise there
+    if value is None or value is False:
+        return False
+    return len(value) > 0 if isinstance(value, (str, bytes, list, tuple, dict)) else True
+
+
+def shape_of(spec: Mapping[str, Any]) -> Shape:
+    if "rule" in spec:
+        return rules.SHAPES[spec["rule"]]
+    if "param" not in spec and "arn" in spec:
+        return _new(spec["arn"])
+    build, accepts = _template(spec["arn"]) if "arn" in spec else _arn_of(spec["of"])
+    paths = listed(spec, "param")
+    default: str | None = spec.get("default")
+    if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
+        return _single(paths[0], build, accepts, default)
+    return _several([path_of(path) for path in paths], build, accepts, default)
+
+
+def _new(template: str) -> Shape:
+    """A resource that the call makes: its name is not known before, so the check is made on all of its kind."""
+    build, _ = _template(template + "{}")
+    return lambda params, place: ((build("", params, place),), True)
+
+
+Build = Callable[[str, Mapping[str, object], Place], str]
+
+
+def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
+    """Compile an ARN template: one function that fills it, one that knows an ARN of its kind."""
+    _, _, service, region, account, resource = template.split(":", 5)
+    before, _, after = resource.partition("{}")
+    regional, owned = region == "{region}", account == "{account}"
+    literal = before.partition("{")[0].partition("*")[0]
+    others = before.replace("}", "{").split("{")[1::2]
+
+    def build(value: str, params: Mapping[str, object], place: Place) -> str:
+        head = before
+        if head.endswith("*") and value == "*":
+            head = head[:-1]
+        for name in others:
+            given = text(params.get(name))
+            if given[:4] == "arn:" and given.count(":") >= 5:
+                # the other resource's ARN tells where this one lives
+                partition, _, there, owner = given.split(":", 5)[1:5]
+                place = (partition, there, owner, place[3])
+            head = head.replace("{" + name + "}", given.rpartition("/")[2] or "*")
+        if literal and value.startswith("/" + literal):
+            value = value[1:]  # `/hostedzone/Z1`, as Route 53 answers
+        if literal and value.startswith(literal):
+            value = value[len(literal) :] or "*"  # `alias/name` where the ARN says `alias/{}`
+        return (
+            f"arn:{place[0]}:{service}:{place[1] if regional else region}:"
+            f"{place[2] if owned else account}:{head}{value}{after}"
+        )
+
+    def accepts(arn: str) -> bool:
+        parts = arn.split(":", 5)
+        return len(parts) == 6 and parts[2] == service and parts[5].startswith(literal) and len(parts[5]) > len(literal)
+
+    return build, accepts
+
+
+def _arn_of(service: str) -> tuple[Build, Callable[[str], bool]]:
+    """For a parameter that is an ARN or nothing: an ARN of the service is taken, else all stays open."""
+
+    def accepts(arn: str) -> bool:
+        parts = arn.split(":", 5)
+        return len(parts) == 6 and parts[2] == service and bool(parts[5])
+
+    return lambda value, params, place: "*", accepts
+
+
+def _single(name: str, build: Build, accepts: Callable[[str], bool], default: str | None) -> Shape:
+    def shape(params: Mapping[str, object], place: Place) -> Named:
+        value = text(params.get(name))
+        if not value and default is not None and params is not EVERYTHING:
+            value = default
+        if not value:
+            return (build("*", params, place),), False
+        if value[:4] == "arn:":
+            return _given_arn(value, build, accepts, place)
+        arn = build(value, params, place)
+        return (arn,), arn != "*"
+
+    return shape
+
+
+def _several(readers: list[Reader], build: Build, accepts: Callable[[str], bool], default: str | None) -> Shape:
+    def shape(params: Mapping[str, object], place: Place) -> Named:
+        values = [text(value) for reader in readers for value in reader(params)]
+        if not values and default is not None and params is not EVERYTHING:
+            values = [default]
+        arns: set[str] = set()
+        exact = bool(values)
+        for value in values or [""]:
+            if value[:4] == "arn:":
+                named, known = _given_arn(value, build, accepts, place)
+                arns.update(named)
+            else:
+                arn = build(value or "*", params, place)
+                arns.add(arn)
+                known = bool(value) and arn != "*"
+            exact = exact and known
+        return tuple(sorted(arns)), exact
+
+    return shape
+
+
+def _given_arn(arn: str, build: Build, accepts: Callable[[str], bool], place: Place) -> Named:
+    """Take an ARN of the expected kind as it is; of one of another kind nothing is believed."""
+    if accepts(arn):
+        return (arn,), True
+    return (build("*", NOTHING, anywhere(place)),), False

@@ -1,0 +1,1 @@
+"""What a call costs with credwatch, beside the same call without it and with OpenTelemetry's own instrumentation."""
