@@ -120,6 +120,9 @@ REFUTED: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ("a dropped Deny", [{"Action": "s3:*"}], [{"Action": "s3:*"}, deny(Action="s3:Put*")]),
     ("a narrower Deny", [{}, deny(Action="iam:Put*")], [{}, deny(Action="iam:*")]),
     ("a Deny with a condition", [{}], [{}, deny(**when("Bool", "true"))]),
+    ("a Deny of a missing key", [when("BoolIfExists", "true")], [{}, deny(**when("BoolIfExists", "false"))]),
+    ("a variable with a colon", [{"Resource": S3 + "b/${aws:A}/x"}], [{"Resource": S3 + "b/*/x"}]),
+    ("a number between", [when("NumericGreaterThan", 1)], [when("NumericGreaterThanEquals", 2)]),
     ("a shorter NotAction", [{"NotAction": "iam:Get*"}], [{"NotAction": "iam:*"}]),
     ("a shorter NotResource", [{"NotResource": S3 + "a"}], [{"NotResource": S3 + "a*"}]),
 ]  # fmt: skip

@@ -32,17 +32,23 @@ def refuting(
     inner: Sequence[Policy], outer: Sequence[Policy], action: Word, resource: Word, statements: Iterable[Statement]
 ) -> Request | None:
     """Return a request that `inner` allows and `outer` denies, or None if none was found."""
-    filled = {each.key: each.default or "x" for each in resource if isinstance(each, Variable)}
-    arn = "".join(each if isinstance(each, str) else filled[each.key] for each in resource)
-    if not (arn == "*" or (arn.startswith("arn:") and arn.count(":") >= 5)):
-        return None
+    variables = [each for each in resource if isinstance(each, Variable)]
     name = "".join(map(str, action))
     about = [each for each in statements if _speaks_of(each, name)]
-    for context in contexts([clause for each in about for clause in each.conditions], filled):
-        request = Request(name, arn, context=context)
-        if _refutes(request, inner, outer):
-            return _named(request, inner, outer)
+    for value in _VARIABLES if variables else _VARIABLES[:1]:
+        filled = {each.key: value for each in variables}
+        arn = "".join(each if isinstance(each, str) else value for each in resource)
+        if not (arn == "*" or (arn.startswith("arn:") and arn.count(":") >= 5)):
+            return None
+        for context in contexts([clause for each in about for clause in each.conditions], filled):
+            request = Request(name, arn, context=context)
+            if _refutes(request, inner, outer):
+                return _named(request, inner, outer)
     return None
+
+
+_VARIABLES = ("x", "x:x")
+"""Values of policy variables that are tried: a `*` within a segment does not cross the second."""
 
 
 def _refutes(request: Request, inner: Sequence[Policy], outer: Sequence[Policy]) -> bool:
@@ -96,7 +102,7 @@ def _samples(operator: str, value: str) -> Iterator[str]:
         yield value.swapcase()
         yield f"{value}x"
     elif operator.startswith("Numeric"):
-        yield from (f"{number(value) + shift:f}" for shift in (0, -1, 1))
+        yield from (f"{number(value) + shift:f}" for shift in (0, -1, 1, Decimal("0.5")))
     elif operator.startswith("Date"):
         yield from (_moment(date(value) + shift) for shift in (0, -1, 1))
     elif operator == "Bool":
