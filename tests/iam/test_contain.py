@@ -157,6 +157,24 @@ def test_what_is_beyond_the_engine_is_not_proved_and_says_why(inner: dict[str, A
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [
+        ("NumericLessThan", "1E+999999999"),
+        ("NumericLessThan", "-1E-999999"),
+        ("DateLessThan", "99999999999999999999"),
+        ("DateLessThan", "-99999999999"),
+        ("IpAddress", "0.0.0.0/0"),
+        ("StringLike", "*" * 400),
+        ("ArnLike", "arn:*:*:*:*:" + "*a" * 40),
+    ],
+)
+def test_no_value_is_too_odd_to_be_compared(operator: str, value: str) -> None:
+    narrow, wide = policy(when(operator, value)), policy({}, name="q")
+    assert contain(narrow, wide) == Proved()
+    assert not isinstance(contain(wide, narrow), Proved)
+
+
 def refutes(found: Refuted, inner: list[Policy], outer: list[Policy]) -> bool:
     decisions = [evaluate(found.witness, identity=side).decision for side in (inner, outer)]
     return decisions[0] is Decision.ALLOWED and decisions[1] in {
@@ -167,7 +185,7 @@ def refutes(found: Refuted, inner: list[Policy], outer: list[Policy]) -> bool:
 
 UNIVERSE = [
     (action, arn, {key: [value] for key, value in (("aws:a", a), ("aws:b", b)) if value is not None})
-    for action, arn, a, b in product(ACTIONS, ARNS, [None, *VALUES], [None, "", "a", "ab"])
+    for action, arn, a, b in product(ACTIONS, ARNS, [None, *VALUES], [None, "a"])
 ]
 
 
@@ -179,7 +197,7 @@ def counterexample(inner: dict[str, Any], outer: dict[str, Any]) -> object:
 
 
 @given(documents, documents)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_agrees_with_brute_force_on_a_small_universe(inner: dict[str, Any], outer: dict[str, Any]) -> None:
     found: Containment = contain([parse("p", inner)], [parse("q", outer)])
     if isinstance(found, Proved):
