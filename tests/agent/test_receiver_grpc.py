@@ -93,7 +93,7 @@ def test_what_was_not_taken_is_a_partial_success(store: SqliteStore) -> None:
 @pytest.mark.parametrize(
     ("request_", "code", "sentence"),
     [
-        ({"content": b"garbage"}, "INVALID_ARGUMENT", "the body is no OTLP ExportMetricsServiceRequest in protobuf"),
+        ({"content": b"garbage"}, "INVALID_ARGUMENT", "the body is no OTLP request in protobuf"),
         ({"content": gzip.compress(GOOD)[:-9]}, "INVALID_ARGUMENT", "the body is not gzip: Compressed file ended"),
         ({"content": bytes(100_001)}, "INVALID_ARGUMENT", "the body is larger than 100000 bytes; send smaller batches"),
         ({"content": gzip.compress(bytes(50_000_000))}, "INVALID_ARGUMENT", "the body is larger than 100000 bytes"),
