@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from credwatch import semconv
 from credwatch.semconv import Usage
 from credwatch_agent.otlp.layers import KINDS, MAX_ITEM, Budget, Entry, entries, filled, opened
 from credwatch_agent.otlp.wire import (
+    AHEAD_NS,
+    EARLIEST_NS,
     MAX_ATTRIBUTES,
     MAX_TEXT,
     BrokenPoint,
@@ -48,13 +51,11 @@ _MAX_PROCESS_ID = 128
 _MAX_REMEMBERED = 2_048
 
 
-def _prefix(name: str) -> bytes:
-    """Return how an attribute of this name, of less than 128 characters, begins on the wire."""
-    return b"\n" + bytes([len(name)]) + name.encode()
-
-
-_PROCESS_ID = _prefix(semconv.PROCESS_ID)
-_OVERFLOW = _prefix(OVERFLOW)
+_UUID = 36
+# the attribute of a process whose id is a UUID, up to the UUID: field 7 of a point, a KeyValue of 62 bytes
+_UUID_ATTRIBUTE = b"\x3a\x3e\x0a\x14" + semconv.PROCESS_ID.encode() + b"\x12\x26\x0a\x24"
+_NUMBERS = struct.Struct("<xQxQxq")
+_NUMBER_FIELDS = ("start_ns", "time_ns", "as_double", "as_int", "flags")
 
 
 class _Metric(NamedTuple):
@@ -82,7 +83,7 @@ class _Points:
 
     def batch(self, resource: Mapping[str, str]) -> Batch:
         # calls that the sender merged are missing elsewhere: no count of this resource is complete
-        usage = (replace(point, exact=False) for point in self.usage) if self.overflowed else self.usage
+        usage = (point._replace(exact=False) for point in self.usage) if self.overflowed else self.usage
         return Batch(resource, tuple(usage), tuple(self.keys), tuple(self.health))
 
 
@@ -138,36 +139,70 @@ def _schema_problem(resource: Mapping[str, Scalar]) -> str:
     )
 
 
-def _numbers(metric: _Metric, rejections: Rejections) -> Iterator[Any]:
-    if metric.kind != "sum":
-        rejections.add(len(metric.points), f"`{metric.name}` is a {metric.kind}, expected a sum")
-        return
-    for content in metric.points:
-        if len(content) > MAX_ITEM:
-            rejections.add(1, f"a point of `{metric.name}` was rejected: it is larger than {MAX_ITEM} bytes")
-            continue
-        point = opened("Point", content)
-        # a marker that a series ended (OTLP data point flags): it says nothing, and nothing is wrong
-        if not point.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
-            yield point
+def _numbers(metric: _Metric, rejections: Rejections) -> Sequence[bytes]:
+    if metric.kind == "sum":
+        return metric.points
+    rejections.add(len(metric.points), f"`{metric.name}` is a {metric.kind}, expected a sum")
+    return ()
 
 
-def _take(points: _Points, metric: _Metric, point: Any, now_ns: int) -> str:
+def _take(points: _Points, metric: _Metric, content: bytes, now_ns: int) -> str:
     """Add one point to the batch, or return the sentence that says why not."""
     try:
-        _add(points, metric, point, now_ns)
+        if metric.name != semconv.CALLS or not _add_plain(points, metric, content, now_ns):
+            _add(points, metric, content, now_ns)
     except (BrokenPoint, semconv.Undecodable) as error:
         return f"a point of `{metric.name}` was rejected: {error}"
     return ""
 
 
-def _add(points: _Points, metric: _Metric, point: Any, now_ns: int) -> None:
-    every = _canonical(point.attributes)
-    if any(item.startswith(_OVERFLOW) for item in every):
+def _add_plain(points: _Points, metric: _Metric, content: bytes, now_ns: int) -> bool:
+    """Add a usage laid out as every known encoder does, without building it; False where it is not.
+
+    Fields come in the order of their numbers: three of 64 bits, then attributes, among them a UUID of
+    the process. What is left names the usage alike for all processes, and is remembered.
+    """
+    at = content.find(_UUID_ATTRIBUTE, _NUMBERS.size)
+    if at < 0 or content[27:28] != b":" or content[0:19:9] != b"\x11\x19\x31":
+        return False
+    begin, end = at + len(_UUID_ATTRIBUTE), at + len(_UUID_ATTRIBUTE) + _UUID
+    rest = content[_NUMBERS.size : at] + content[end:]
+    usage = _remembered(rest) if len(rest) <= _MAX_REMEMBERED else None
+    if usage is None:
+        return False
+    start_ns, time_ns, value = _NUMBERS.unpack_from(content)
+    if not (EARLIEST_NS <= start_ns <= time_ns <= now_ns + AHEAD_NS and value >= 0):
+        return False
+    process_id = content[begin:end]
+    if not process_id.isascii():
+        return False
+    points.usage.append(UsagePoint(process_id.decode(), usage, value, start_ns, time_ns, metric.cumulative))
+    return True
+
+
+# bounded in number and, by its callers, in size, so that no sender fills the memory
+@lru_cache(maxsize=8_192)
+def _remembered(rest: bytes) -> Usage | None:
+    """Return the usage of a point without its numbers and process; None where it must be looked at in full."""
+    point = opened("Point", rest)
+    if any(point.HasField(name) for name in _NUMBER_FIELDS) or len(point.attributes) >= MAX_ATTRIBUTES:
+        return None
+    attributes = _scalars(point.attributes)
+    return None if OVERFLOW in attributes or semconv.PROCESS_ID in attributes else _usage(attributes)
+
+
+def _add(points: _Points, metric: _Metric, content: bytes, now_ns: int) -> None:
+    if len(content) > MAX_ITEM:
+        raise BrokenPoint(f"it is larger than {MAX_ITEM} bytes")
+    point = opened("Point", content)
+    # a marker that a series ended (OTLP data point flags): it says nothing, and nothing is wrong
+    if point.flags & DataPointFlags.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
+        return
+    attributes = _scalars(islice(point.attributes, MAX_ATTRIBUTES))
+    if OVERFLOW in attributes:
         points.overflowed = True
         raise BrokenPoint(f"`{OVERFLOW}` says that the sender merged calls; its other counts are lower bounds")
-    process_id = _process_id(_scalars(item for item in every if item.startswith(_PROCESS_ID)))
-    attributes = tuple(item for item in every if not item.startswith(_PROCESS_ID))
+    process_id = _process_id(attributes)
     value = _value(point)
     start_ns = check_time("start time", point.start_ns, now_ns)
     # a clock that was set back in the process must not cost its counts
@@ -175,32 +210,13 @@ def _add(points: _Points, metric: _Metric, point: Any, now_ns: int) -> None:
     if metric.name in HEALTH:
         points.health.append(Health(process_id, metric.name, value, start_ns, time_ns))
     elif metric.name == semconv.CREDENTIAL_SEEN:
-        points.keys.append(_sighting(process_id, _scalars(attributes), value, start_ns, time_ns))
+        points.keys.append(_sighting(process_id, attributes, value, start_ns, time_ns))
     else:
-        points.usage.append(UsagePoint(process_id, _known(attributes), value, start_ns, time_ns, metric.cumulative))
-
-
-def _canonical(attributes: Iterable[bytes]) -> list[bytes]:
-    # senders write the key first, but need not
-    found = islice(attributes, MAX_ATTRIBUTES)
-    return [item if item.startswith(b"\n") else filled(KeyValue(), item).SerializeToString() for item in found]
+        points.usage.append(UsagePoint(process_id, _usage(attributes), value, start_ns, time_ns, metric.cumulative))
 
 
 def _scalars(attributes: Iterable[bytes]) -> dict[str, Scalar]:
     return scalars(filled(KeyValue(), item) for item in attributes)
-
-
-def _known(attributes: tuple[bytes, ...]) -> Usage:
-    # bounded in number and in size, so that no sender fills the memory
-    return (_remembered if sum(map(len, attributes)) <= _MAX_REMEMBERED else _decoded)(attributes)
-
-
-def _decoded(attributes: tuple[bytes, ...]) -> Usage:
-    return _usage(_scalars(attributes))
-
-
-# a process sends the same usages again and again, and its siblings the same ones
-_remembered = lru_cache(maxsize=8_192)(_decoded)
 
 
 def _process_id(attributes: Mapping[str, Scalar]) -> str:

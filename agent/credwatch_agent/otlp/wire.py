@@ -24,8 +24,8 @@ _MAX_JSON_VALUES = 1_000_000  # objects and lists: what a body of points of some
 _MAX_RESOURCE_ATTRIBUTES = 128
 _MAX_RESOURCE_TEXT = 4_096
 _MAX_SENTENCES = 3
-_AHEAD_NS = 24 * 3600 * 10**9
-_EARLIEST_NS = 1_577_836_800 * 10**9  # 2020-01-01: before any recorder existed
+AHEAD_NS = 24 * 3600 * 10**9
+EARLIEST_NS = 1_577_836_800 * 10**9  # 2020-01-01: before any recorder existed
 
 
 class Malformed(ValueError):
@@ -119,8 +119,8 @@ def check_time(what: str, time_ns: int, now_ns: int) -> int:
     """Return a time that can be believed, else raise `BrokenPoint`."""
     if not time_ns:
         raise BrokenPoint(f"it has no {what}")
-    if time_ns < _EARLIEST_NS:
+    if time_ns < EARLIEST_NS:
         raise BrokenPoint(f"its {what} is before the year 2020: check the sender's clock")
-    if time_ns > now_ns + _AHEAD_NS:
+    if time_ns > now_ns + AHEAD_NS:
         raise BrokenPoint(f"its {what} is more than a day ahead of the agent's clock: check both clocks")
     return time_ns
