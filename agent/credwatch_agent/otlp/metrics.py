@@ -24,6 +24,7 @@ from credwatch_agent.otlp.wire import (
     MAX_TEXT,
     BrokenPoint,
     Encoding,
+    Malformed,
     Rejections,
     Scalar,
     check_time,
@@ -54,6 +55,7 @@ _MAX_REMEMBERED = 2_048
 _UUID = 36
 # the attribute of a process whose id is a UUID, up to the UUID: field 7 of a point, a KeyValue of 62 bytes
 _UUID_ATTRIBUTE = b"\x3a\x3e\x0a\x14" + semconv.PROCESS_ID.encode() + b"\x12\x26\x0a\x24"
+_TAGS = b"\x11\x19\x31\x3a"  # how each of the three numbers and the first attribute begin: 9 bytes apart
 _NUMBERS = struct.Struct("<xQxQxq")
 _NUMBER_FIELDS = ("start_ns", "time_ns", "as_double", "as_int", "flags")
 
@@ -109,8 +111,8 @@ def _batch(entry: Entry, now_ns: int, rejections: Rejections, budget: Budget) ->
         return None
     points = _Points()
     for metric in metrics:
-        for point in _numbers(metric, rejections):
-            problem = _take(points, metric, point, now_ns)
+        for content in _numbers(metric, rejections, points, now_ns):
+            problem = _take(points, metric, content, now_ns)
             rejections.add(bool(problem), problem)
     return points.batch(resource_texts(resource))
 
@@ -139,9 +141,9 @@ def _schema_problem(resource: Mapping[str, Scalar]) -> str:
     )
 
 
-def _numbers(metric: _Metric, rejections: Rejections) -> Sequence[bytes]:
+def _numbers(metric: _Metric, rejections: Rejections, points: _Points, now_ns: int) -> Sequence[bytes]:
     if metric.kind == "sum":
-        return metric.points
+        return _take_plain(points.usage, metric, now_ns) if metric.name == semconv.CALLS else metric.points
     rejections.add(len(metric.points), f"`{metric.name}` is a {metric.kind}, expected a sum")
     return ()
 
@@ -149,46 +151,47 @@ def _numbers(metric: _Metric, rejections: Rejections) -> Sequence[bytes]:
 def _take(points: _Points, metric: _Metric, content: bytes, now_ns: int) -> str:
     """Add one point to the batch, or return the sentence that says why not."""
     try:
-        if metric.name != semconv.CALLS or not _add_plain(points, metric, content, now_ns):
-            _add(points, metric, content, now_ns)
+        _add(points, metric, content, now_ns)
     except (BrokenPoint, semconv.Undecodable) as error:
         return f"a point of `{metric.name}` was rejected: {error}"
     return ""
 
 
-def _add_plain(points: _Points, metric: _Metric, content: bytes, now_ns: int) -> bool:
-    """Add a usage laid out as every known encoder does, without building it; False where it is not.
+def _take_plain(taken: list[UsagePoint], metric: _Metric, now_ns: int) -> list[bytes]:
+    """Take the usages that are laid out as every known encoder does, without building them; return the others.
 
     Fields come in the order of their numbers: three of 64 bits, then attributes, among them a UUID of
-    the process. What is left names the usage alike for all processes, and is remembered.
+    the process. What is left names the usage alike for all processes, and is remembered. One loop and no
+    calls of our own: this is what ingest costs.
     """
-    at = content.find(_UUID_ATTRIBUTE, _NUMBERS.size)
-    if at < 0 or content[27:28] != b":" or content[0:19:9] != b"\x11\x19\x31":
-        return False
-    begin, end = at + len(_UUID_ATTRIBUTE), at + len(_UUID_ATTRIBUTE) + _UUID
-    rest = content[_NUMBERS.size : at] + content[end:]
-    usage = _remembered(rest) if len(rest) <= _MAX_REMEMBERED else None
-    if usage is None:
-        return False
-    start_ns, time_ns, value = _NUMBERS.unpack_from(content)
-    if not (EARLIEST_NS <= start_ns <= time_ns <= now_ns + AHEAD_NS and value >= 0):
-        return False
-    process_id = content[begin:end]
-    if not process_id.isascii():
-        return False
-    points.usage.append(UsagePoint(process_id.decode(), usage, value, start_ns, time_ns, metric.cumulative))
-    return True
+    others = []
+    unpack, latest, cumulative = _NUMBERS.unpack_from, now_ns + AHEAD_NS, metric.cumulative
+    for content in metric.points:
+        at = content.find(_UUID_ATTRIBUTE, 27)
+        if at >= 0 and content[0:28:9] == _TAGS:
+            begin = at + len(_UUID_ATTRIBUTE)
+            process_id, end = content[begin : begin + _UUID], begin + _UUID
+            usage = _remembered(content[27:at] + content[end:]) if len(content) <= _MAX_REMEMBERED else None
+            start_ns, time_ns, value = unpack(content)
+            if usage and value >= 0 and EARLIEST_NS <= start_ns <= time_ns <= latest and process_id.isascii():
+                taken.append(UsagePoint(process_id.decode(), usage, value, start_ns, time_ns, cumulative))
+                continue
+        others.append(content)
+    return others
 
 
 # bounded in number and, by its callers, in size, so that no sender fills the memory
 @lru_cache(maxsize=8_192)
 def _remembered(rest: bytes) -> Usage | None:
     """Return the usage of a point without its numbers and process; None where it must be looked at in full."""
-    point = opened("Point", rest)
-    if any(point.HasField(name) for name in _NUMBER_FIELDS) or len(point.attributes) >= MAX_ATTRIBUTES:
+    try:
+        point = opened("Point", rest)
+        if any(point.HasField(name) for name in _NUMBER_FIELDS):
+            return None
+        attributes = _scalars(point.attributes)
+        return None if attributes.keys() & {OVERFLOW, semconv.PROCESS_ID} else _usage(attributes)
+    except (Malformed, BrokenPoint, semconv.Undecodable):
         return None
-    attributes = _scalars(point.attributes)
-    return None if OVERFLOW in attributes or semconv.PROCESS_ID in attributes else _usage(attributes)
 
 
 def _add(points: _Points, metric: _Metric, content: bytes, now_ns: int) -> None:
