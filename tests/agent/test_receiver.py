@@ -132,8 +132,8 @@ async def never() -> AsyncIterator[bytes]:
 BOMB = gzip.compress(bytes(50_000_000))
 
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
-    ({"content": b"garbage"}, 400, "the body is no OTLP ExportMetricsServiceRequest in protobuf"),
-    ({"content": b"{", "content_type": JSON}, 400, "the body is no OTLP ExportMetricsServiceRequest in json"),
+    ({"content": b"garbage"}, 400, "the body is no OTLP request in protobuf"),
+    ({"content": b"{", "content_type": JSON}, 400, "the body is no OTLP request in json"),
     ({"content": b"garbage", "content_encoding": "gzip"}, 400, "the body is not gzip"),
     (
         {"content": gzip.compress(GOOD)[:-9], "content_encoding": "gzip"},
