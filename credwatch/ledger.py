@@ -97,10 +97,11 @@ class Ledger(Generic[K]):
         return len(self._entries)
 
     def _drain(self) -> None:
-        pending = self._pending
+        pending, entries = self._pending, self._entries
         while pending:
             key, sighting, time_ns = pending.popleft()
-            self._entry(key).calls += 1
+            entry = entries.get(key) or self._entry(key)
+            entry.calls += 1
             self.total += 1
             if sighting is not None:
                 sighting.calls += 1

@@ -84,7 +84,7 @@ def _scoped(kind: str, key_id: str, scope: str) -> Signature:
 
 def from_request(headers: Mapping[str, object], url: str, body: object = None) -> Signature:
     """Return who signed a request, from its headers, its URL or (SigV2 in a form) its body."""
-    value = headers.get("Authorization")
+    value = _authorization(headers)
     if value:
         return _from_authorization(value.decode() if isinstance(value, bytes) else str(value))
     if "X-Amz-Credential=" in url or "AWSAccessKeyId=" in url:
@@ -92,6 +92,16 @@ def from_request(headers: Mapping[str, object], url: str, body: object = None) -
     if isinstance(body, dict) and "AWSAccessKeyId" in body:
         return Signature("header", str(body["AWSAccessKeyId"]))
     return UNSIGNED
+
+
+def _authorization(headers: Mapping[str, object]) -> object:
+    # botocore's headers are an email message, whose look-up parses each header anew; signing adds last
+    listed = getattr(headers, "_headers", None)
+    if type(listed) is list:
+        for name, value in reversed(listed):
+            if name == "Authorization":
+                return value
+    return headers.get("Authorization")
 
 
 def _from_query(query: str) -> Signature:
