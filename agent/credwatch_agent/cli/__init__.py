@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from credwatch_agent import __version__
-from credwatch_agent.cli import serve
+from credwatch_agent.cli import serve, transfer
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, EXIT_CODES, USAGE
 
@@ -27,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("export")(transfer.export)
+app.command("import")(transfer.import_)
 
 
 def _version(asked: bool) -> None:
