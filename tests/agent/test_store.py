@@ -155,7 +155,7 @@ class Postgres:
     """A real server; a fresh store is one whose tables were emptied."""
 
     def __init__(self, url: str, admin: psycopg.Connection[Any]) -> None:
-        self._url = url
+        self.url = url
         self._admin = admin
         # a contract of answers, not of disks
         admin.execute("ALTER SYSTEM SET fsync = off")
@@ -168,7 +168,13 @@ class Postgres:
         return self.again()
 
     def again(self) -> Store:
-        return PostgresStore.open(self._url)
+        return PostgresStore.open(self.url)
+
+    def disconnect_all(self) -> None:
+        self._admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+        )
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
@@ -273,3 +279,19 @@ def test_only_the_latest_spans_are_kept(store: Store) -> None:
     store.put_spans([span(MAX_SPANS + 1), span(MAX_SPANS + 2)])
     kept = store.spans()
     assert (len(kept), kept[0], kept[-1]) == (MAX_SPANS, span(3), span(MAX_SPANS + 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+def test_a_connection_that_broke_is_said_and_made_anew(kind: Postgres) -> None:
+    store = kind.fresh()
+    kind.disconnect_all()
+    with pytest.raises(StoreError, match="cannot be used: terminating connection"):
+        store.check()
+    store.put([Batch({}, (UsagePoint("p", Usage("sso"), 3, 1, 2),))])
+    reader = PostgresStore.open(kind.url, read_only=True)
+    with pytest.raises(StoreError, match="was opened to be read, and cannot be written"):
+        reader.put([Batch({}, (UsagePoint("p", Usage("sso"), 4, 1, 2),))])
+    assert [row.calls for row in reader.telemetry().usage] == [3]
+    reader.close()
+    store.close()
