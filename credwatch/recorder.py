@@ -225,14 +225,14 @@ class Recorder:
         if not call.attempts:
             call.abandoned = None  # answered by a stub: nothing was signed
             return
-        call.status = int(getattr(http_response, "status_code", 0) or 0)
+        call.status = status = int(getattr(http_response, "status_code", 0) or 0)
         answer = parsed if isinstance(parsed, (dict, Mapping)) else {}
-        outcome = ALLOWED if 200 <= call.status < 300 else _refused(call, answer.get("Error") or {})
+        outcome = ALLOWED if 200 <= status < 300 else _refused(call, answer.get("Error") or {})
         call.request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
-        params = call.params or {}
+        params = call.params
         self._close(call, outcome)
-        if call.operation in _ISSUING and outcome is ALLOWED:
-            self._issued(call, params, answer)
+        if outcome is ALLOWED and call.operation in _ISSUING:
+            self._issued(call, params or {}, answer)
 
     def failed(self, exception: BaseException, context: dict[str, Any], **_: object) -> None:
         """`after-call-error`: no answer came. A request that was never signed is not a use of credentials."""
@@ -262,35 +262,28 @@ class Recorder:
 
     def _close(self, call: Call, outcome: Outcome) -> None:
         call.abandoned = None
-        call.end_ns = self._clock()
-        call.usage = self._usage(call, outcome)
-        call.params = None
-        self._ledger.add(call.usage, call.key, call.end_ns)
-        self.finished(call)
-
-    def _usage(self, call: Call, outcome: Outcome) -> UsageKey:
+        call.end_ns = end_ns = self._clock()
         region = call.signature.region or call.region
         resolution = self._resolve(call, region)
         if outcome.action:
-            named = (outcome.resource,) if outcome.resource and resolution.authorizations else ()
-            resolution = _overridden(resolution, outcome.action, named)
-            # what the denial named is in the resolution now; every other outcome is one of few
-            outcome = Outcome(outcome.name, outcome.layer)
-        if call.key is not None:
-            origin = call.key.origin
-        else:
-            origin = self.registry.keyless(anonymous=call.signature.kind == "unsigned")
-        return UsageKey(origin, call.service, call.operation, resolution, region, outcome, call.site)
+            resolution, outcome = _named(resolution, outcome)
+        key = call.key
+        origin = key.origin if key is not None else self.registry.keyless(anonymous=call.signature.kind == "unsigned")
+        call.usage = usage = UsageKey(origin, call.service, call.operation, resolution, region, outcome, call.site)
+        call.params = None
+        self._ledger.add(usage, key, end_ns)
+        self.finished(call)
 
     def _resolve(self, call: Call, region: str) -> Resolution:
+        params = call.params
         found = self._resolve_operation(
             call.service,
             call.operation,
-            call.params or {},
+            params or {},
             partition=partition(region),
             region=region,
             account=ACCOUNT,
-            detail=self._detail if call.params is not None else "service",
+            detail=self._detail if params is not None else "service",
             missing=call.status == 404 and missing(call.service, call.operation, call.status, call.code),
         )
         # a fault of the map costs the mapping, never the count
@@ -322,10 +315,12 @@ def _refused(call: Call, error: Mapping[str, Any]) -> Outcome:
     return classify(call.service, call.operation, call.status, call.code, str(error.get("Message", "")))
 
 
-def _overridden(resolution: Resolution, action: str, named: tuple[str, ...]) -> Resolution:
-    """The message of a denial names what was checked: it beats the map."""
-    arns = named or dict(resolution.authorizations).get(action, ())
-    return resolution._replace(authorizations=((action, arns),))
+def _named(resolution: Resolution, outcome: Outcome) -> tuple[Resolution, Outcome]:
+    """The message of a denial names what was checked: it beats the map, and is part of the resolution then."""
+    arns = dict(resolution.authorizations).get(outcome.action, ())
+    if outcome.resource and resolution.authorizations:
+        arns = (outcome.resource,)
+    return resolution._replace(authorizations=((outcome.action, arns),)), Outcome(outcome.name, outcome.layer)
 
 
 def _nested() -> bool:
