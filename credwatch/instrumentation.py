@@ -22,7 +22,7 @@ from credwatch.ledger import Ledger
 from credwatch.operations import resolve
 from credwatch.probe import expects_imds, fetch
 from credwatch.provenance import Registry, Surroundings
-from credwatch.recorder import CONTEXT, Holder, Recorder, UsageKey
+from credwatch.recorder import CONTEXT, Recorder, UsageKey
 from credwatch.semconv import ENTRY_POINT, RECORDER_VERSION
 from credwatch.settings import Settings
 from credwatch.signature import from_form, from_request
@@ -77,8 +77,7 @@ class Instrumentation:
             self.registry,
             self.ledger,
             clock,
-            self._finished,
-            capture,
+            capture if settings.spans != "off" else _nothing,
             detail=settings.resources,
             call_site=settings.call_site,
             resolve=self.guard.wrap(resolve),
@@ -96,6 +95,7 @@ class Instrumentation:
             settings.export_interval,
             plain_key_ids=plain,
         )
+        self.recorder.finished = self.worker.finished
         wrap = self.guard.wrap
         self._events: tuple[tuple[str, Callable[..., Any]], ...] = (
             ("before-parameter-build", wrap(self.recorder.opened)),
@@ -108,9 +108,6 @@ class Instrumentation:
         self._observe_source = wrap(self._source_held)
         self._wrapped: list[tuple[type, str, Any, Any]] = []
         self._asyncio = False
-
-    def _finished(self, call: Any) -> None:
-        self.worker.finished(call)
 
     # --- attaching
 
@@ -238,19 +235,21 @@ class Instrumentation:
 
     def _signed(self, signer: Any, operation: str, request: Any, signing_type: str) -> None:
         context = request.context
-        if CONTEXT not in context and signing_type == "standard":
-            self.hook(signer._event_emitter)
         if signing_type == "presign-post":
             found = from_form(context.get("s3-presign-post-fields") or {})
         else:
             found = from_request(request.headers, request.url, getattr(request, "data", None))
+        given_as = None
+        if signing_type != "standard":
+            given_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
+        elif CONTEXT not in context:
+            self.hook(signer._event_emitter)
+        signing = context.get("signing")
+        credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
         if found.kind == "bearer":  # the client may hold keys beside the token
-            holder = Holder(str(getattr(getattr(signer, "_auth_token", None), "method", "") or ""))
-        else:
-            signing = context.get("signing") or {}
-            holder = _holder(signing.get("request_credentials") or signer._credentials)
-        signed_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
-        self.recorder.signed(context, found, request.url, holder, signing_type != "standard", signed_as)
+            credentials = getattr(signer, "_auth_token", None)
+        method = getattr(credentials, "method", None) or ""
+        self.recorder.signed(context, found, request.url, method, lambda: _key_of(credentials), given_as)
 
     def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
         observe = self._observe_container
@@ -322,8 +321,8 @@ class Instrumentation:
         return _create_client
 
     def _source_held(self, fetcher: Any) -> None:
-        held = _holder(fetcher._source_credentials)
-        self.registry.held(held.key_id, held.method)
+        credentials = fetcher._source_credentials
+        self.registry.held(_key_of(credentials), getattr(credentials, "method", None) or "")
 
     # --- life
 
@@ -335,15 +334,16 @@ class Instrumentation:
         self.worker.forked()
 
 
-def _holder(credentials: Any) -> Holder:
-    """What a client says it holds; reads no attribute that would refresh credentials."""
-    if credentials is None:
-        return Holder()
-    method = str(getattr(credentials, "method", "") or "")
+def _nothing() -> None:
+    """No parent is needed where no span is made."""
+
+
+def _key_of(credentials: Any) -> str:
+    """The key id that a client says it holds; reads no attribute that would refresh credentials."""
     frozen = getattr(credentials, "_frozen_credentials", None)
     if frozen is None and "access_key" in getattr(credentials, "__dict__", {}):
         frozen = credentials
-    return Holder(method, str(getattr(frozen, "access_key", "") or "") if frozen is not None else "")
+    return str(getattr(frozen, "access_key", "") or "")
 
 
 def _rpc(opt_in: str) -> str:

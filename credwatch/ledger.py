@@ -97,10 +97,10 @@ class Ledger(Generic[K]):
         return len(self._entries)
 
     def _drain(self) -> None:
-        pending = self._pending
+        pending, entries = self._pending, self._entries
         while pending:
             key, sighting, time_ns = pending.popleft()
-            entry = self._entry(key)
+            entry = entries.get(key) or self._entry(key)
             entry.calls += 1
             entry.last_ns = max(entry.last_ns, time_ns)  # threads end out of order, the clock may step back
             self.total += 1

@@ -191,6 +191,10 @@ class Registry:
 
     # --- a key signs
 
+    def seen(self, key_id: str, method: str) -> Key | None:
+        """Return the sighting of a key that signed before in the same way; takes no lock."""
+        return self._keys.get((key_id, method, False))
+
     def sighted(
         self, signature: Signature, method: str, current_key: str, nested: Callable[[], bool] = bool
     ) -> Key | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from credwatch import semconv
 from credwatch.settings import Settings
+from credwatch_agent.findings import RULES, Rule
+from docs import operation_coverage
 from tests.recorder.matrix import cells
 from tests.recorder.matrix.paths import PATHS
 from tests.recorder.matrix.sources import SOURCES
@@ -111,9 +113,44 @@ def _cell(cell: cells.Cell, asynchronous: bool) -> str:
     return f"impossible: {reason}" if reason else f"`{cells.test_id(cell, asynchronous=asynchronous)}`"
 
 
+def findings() -> str:
+    """Every finding of the agent, from `agent/credwatch_agent/findings/`."""
+    index = [(f"[`{rule.id}`](#{rule.id})", rule.severity, rule.what) for rule in RULES]
+    return "\n".join(
+        [
+            f"# Findings\n\n{_NOTE}",
+            (
+                "What the agent calls wrong, worst first within the report and here in the order of the table. Ids are "
+                "stable. A finding carries its subject, one sentence, the evidence with figures, fixes to copy, and a "
+                "fingerprint that stays as long as the same thing is wrong. One cause is one finding: what follows "
+                "from it is listed under `also`, and the worst severity of them stays.\n"
+            ),
+            table(("finding", "severity", "what"), index),
+            *(_finding(rule) for rule in RULES),
+        ]
+    )
+
+
+def _finding(rule: Rule) -> str:
+    parts = [
+        f"## {rule.id}\n\n{rule.what} Severity: {rule.severity}.\n",
+        f"**Why.** {rule.why}\n",
+        f"**How we know.** {rule.how_we_know}\n",
+        f"**How to fix.** {rule.how_to_fix}\n",
+    ]
+    if rule.causes:
+        parts.append(table(("cause", "meaning"), [(f"`{name}`", meaning) for name, meaning in rule.causes]))
+    if rule.absorbs:
+        absorbed = ", ".join(f"`{name}`" for name in sorted(rule.absorbs))
+        parts.append(f"**Also.** From the same cause may follow {absorbed}.\n")
+    return "\n".join([*parts, f"**References.** {'; '.join(rule.references)}.\n"])
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "telemetry.md": telemetry,
     "configuration.md": configuration,
+    "findings.md": findings,
+    "operation-coverage.md": operation_coverage.page,
     "coverage-matrix.md": coverage,
 }
 

@@ -17,7 +17,7 @@ from credwatch.operations import identity, table
 from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
 from credwatch.operations.table import Authorizations
 
-VERSION = "1"
+VERSION = "2"
 """Version of the map, data and rules together; raised with every change of an answer."""
 
 

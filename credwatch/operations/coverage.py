@@ -75,3 +75,18 @@ def reasons() -> Mapping[str, Mapping[str, str]]:
         client: {operation: reason for reason, operations in given.items() for operation in operations}
         for client, given in listed.items()
     }
+
+
+def emitters(action: str) -> tuple[tuple[str, str, str], ...]:
+    """Return client, operation and layer of every call that may be checked for an action, in AWS's spelling.
+
+    For the layer `identity` the operation is the one that the rule expects: whether a client has it, botocore tells.
+    """
+    found = set()
+    for client, rule in packaged.general("identity").items():
+        named = table.operations(client)
+        found |= {(client, name, layer(client, name)) for name in named if action in possible(client, name)}
+        expected = {name for name, other in rule.get("renamed", {}).items() if other == action}
+        expected.add(action.partition(":")[2])
+        found |= {(client, name, "identity") for name in expected - named if identity.action(client, name) == action}
+    return tuple(sorted(found))

@@ -52,6 +52,33 @@ def scheduler_schedule(params: Mapping[str, object], place: Place) -> Named:
     return (f"arn:{place[0]}:scheduler:{place[1]}:{place[2]}:schedule/{group}/{name or '*'}",), bool(name)
 
 
+# --- CloudWatch Logs ----------------------------------------------------------------------------
+
+
+def _log_groups(params: Mapping[str, object], place: Place, end: str) -> Named:
+    names = _texts(params, "logGroupName", "logGroupIdentifier", "logGroupNames", "logGroupIdentifiers")
+    return _several(_log_group(name, place, end) for name in names or [""])
+
+
+def _log_group(name: str, place: Place, end: str) -> tuple[str, bool]:
+    if name[:4] != "arn:":
+        return f"arn:{place[0]}:logs:{place[1]}:{place[2]}:log-group:{name or '*'}:{end}", bool(name)
+    parts = name.split(":")
+    if len(parts) < 7 or parts[2] != "logs" or parts[5] != "log-group":
+        return f"arn:{place[0]}:logs:*:*:log-group:*:{end}", False
+    return ":".join((*parts[:7], end)), True
+
+
+def logs_group(params: Mapping[str, object], place: Place) -> Named:
+    """Log groups: names or ARNs, which end in `:*` in a policy, whether or not the parameter does."""
+    return _log_groups(params, place, "*")
+
+
+def logs_stream(params: Mapping[str, object], place: Place) -> Named:
+    """The log streams of a log group, by name or ARN."""
+    return _log_groups(params, place, "log-stream:*")
+
+
 # --- Glue's catalog -----------------------------------------------------------------------------
 
 
@@ -220,5 +247,5 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 
 SHAPES = (
     batch_job_definition, bedrock_model, ec2_tag_specifications, ec2_tagged, events_rule, glue_catalog, glue_database,
-    glue_function, glue_table, scheduler_schedule, ssm_document, ssm_instance,
+    glue_function, glue_table, logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip

@@ -231,12 +231,15 @@ def _tables(names: list[str]) -> Shape:
 SHAPES: Mapping[str, Shape] = {
     function.__name__: function
     for function in (
-        s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_object_lambda, s3.s3_directory, sqs_queue,
-        lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
+        s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_source_directory, s3.s3_object_lambda, s3.s3_directory,
+        sqs_queue, lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
         ssm_parameter, sts_root, ecs_task_definition, *resources.SHAPES,
     )
 }  # fmt: skip
-FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {"s3_source_version": s3.s3_source_version}
+FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {
+    "s3_source_version": s3.s3_source_version,
+    "s3_source_is_directory": s3.s3_source_is_directory,
+}
 RULES: Mapping[str, tuple[Rule, Mapping[str, tuple[str, Shape]]]] = {
     "s3_delete_objects": (s3.s3_delete_objects, s3.DELETE_OBJECTS),
     "partiql": (partiql, {verb: (f"dynamodb:PartiQL{name}", _tables([""])) for verb, name in _VERBS.items()}),

@@ -104,6 +104,16 @@ def s3_source_version(params: Mapping[str, object]) -> bool:
     return _source(params)[2]
 
 
+def s3_source_is_directory(params: Mapping[str, object]) -> bool:
+    """Source in a directory bucket: it is read with a session, not with `s3:GetObject`."""
+    return s3_variant({"Bucket": _source(params)[0]}) == "express"
+
+
+def s3_source_directory(params: Mapping[str, object], place: Place) -> Named:
+    """The directory bucket that a copy reads from."""
+    return s3_directory({"Bucket": _source(params)[0]}, place)
+
+
 def s3_object_lambda(params: Mapping[str, object], place: Place) -> Named:
     """Object Lambda: the access point itself is the resource, keys are not."""
     arn, _, known = _bucket(params.get("Bucket"), place)

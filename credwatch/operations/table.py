@@ -15,7 +15,7 @@ from credwatch.operations.naming import Facets, Named, Place, Shape
 
 Authorizations = tuple[tuple[str, tuple[str, ...]], ...]
 Plan = tuple[tuple[str, tuple[Shape, ...]], ...]
-Chosen = tuple[Facets, Plan]
+Chosen = tuple[Facets, Plan, str]
 Holds = Callable[[Mapping[str, object]], bool]
 
 _services: dict[str, Service] = {}
@@ -46,7 +46,7 @@ class Operation:
         self._chosen: dict[Facets, Chosen] = {}
         self.mapping = "table"
 
-    def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
+    def choose(self, params: Mapping[str, object], missing: bool) -> Chosen:
         """Return the facets that hold, and the actions with the shapes of their resources."""
         held: Facets = ()
         if self._facets:
@@ -56,12 +56,12 @@ class Operation:
         chosen = self._chosen.get(held)
         if chosen is None:
             chosen = self._chosen[held] = self._choose({name for name, _ in held})
-        return (*chosen, self.mapping)
+        return chosen
 
-    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+    def again(self, facets: Facets) -> Chosen:
         """As `choose`, from the facets of old telemetry."""
         known = {name for name, _ in self._facets} | {"missing"}
-        return (*self._choose({name for name, value in facets if value == "yes" and name in known}), self.mapping)
+        return self._choose({name for name, value in facets if value == "yes" and name in known})
 
     def actions(self) -> set[str]:
         """Return every action that some call of this operation is checked for."""
@@ -79,7 +79,7 @@ class Operation:
                 plan[action] = (*plan.get(action, ()), *shapes)
         implied = () if held.isdisjoint((passing.ROLE_FACET, passing.PROFILE_FACET)) else self._implied
         facets = tuple(sorted((*self._base, *((name, "yes") for name in held), *implied)))
-        return facets, tuple(sorted(plan.items()))
+        return facets, tuple(sorted(plan.items())), self.mapping
 
 
 class Derived:
@@ -91,11 +91,11 @@ class Derived:
         self._rule, self._table = rules.RULES[name]
         self.mapping = "derived"
 
-    def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
+    def choose(self, params: Mapping[str, object], missing: bool) -> Chosen:
         facets, plan = self._rule(params)
         return facets, plan, "derived" if plan else "unknown"
 
-    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+    def again(self, facets: Facets) -> Chosen:
         """As `choose`, from the facets of old telemetry."""
         held = tuple((name, value) for name, value in facets if name in self._table)
         plan = tuple(sorted((self._table[name][0], (self._table[name][1],)) for name, _ in held))
@@ -115,10 +115,10 @@ class Unmapped:
         self._base = base
         self.mapping = "unknown"
 
-    def choose(self, params: Mapping[str, object], missing: bool) -> tuple[Facets, Plan, str]:
+    def choose(self, params: Mapping[str, object], missing: bool) -> Chosen:
         return self._base, (), "unknown"
 
-    def again(self, facets: Facets) -> tuple[Facets, Plan, str]:
+    def again(self, facets: Facets) -> Chosen:
         """As `choose`."""
         return self._base, (), "unknown"
 
@@ -278,3 +278,11 @@ def entries(service: str, operation: str) -> tuple[Entry, ...]:
 def forget() -> None:
     """Forget what was read, after the data was written anew."""
     _services.clear()
+
+
+def operations(service: str) -> set[str]:
+    """Return the operations of a service that have rows or pass a role."""
+    known = load(service)
+    return set().union(
+        *(part.operations() for part in (known.plain, *known.variants.values())), passing.operations(service)
+    )
