@@ -29,14 +29,17 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "provenance": {"semconv", "signature"},
     "recorder": {"semconv", "signature", "provenance", "operations", "ledger", "callsite", "outcome"},
     "telemetry": {"semconv", "recorder"},
+    "advice": {"provenance", "recorder"},
+    "counter": {"semconv", "reporting"},
     "reporting": {"semconv", "provenance", "recorder", "telemetry"},
     "exporting": {"semconv", "settings", "telemetry"},
     "worker": {
-        "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload",
+        "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload", "advice",
+        "counter",
     },
     "instrumentation": {
         "semconv", "settings", "guard", "ledger", "operations", "probe", "provenance", "recorder", "signature",
-        "telemetry", "exporting", "worker", "workload",
+        "telemetry", "exporting", "worker", "workload", "advice", "counter",
     },
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
@@ -75,6 +78,7 @@ SHARED = {"semconv", "operations"}
 EDGES = {"socket", "requests", "http", "urllib3", "sqlite3", "os", "time", "boto3", "botocore", "uvicorn", "grpc"}
 PURE = {
     RECORDER: {
+        "advice",
         "semconv",
         "signature",
         "operations",
