@@ -52,7 +52,7 @@ def test_a_chain_is_followed_over_sessions_and_threads_to_the_instance(world: Wo
     sources.imds(world)
     recording, driver = attach(environ=world.environ), Driver()
     third = f"arn:aws:iam::{ACCOUNT}:role/third"
-    keys = None
+    keys: Any = None
     for role in (ROLE, SECOND, third):
         keys = in_thread(assumed, role, keys, driver)
     s3 = session(*keys).create_client("s3", region_name="eu-west-1")
