@@ -112,6 +112,7 @@ class Worker:
         self._wake = threading.Event()
         self._turned = threading.Event()
         self._told: set[str] = set()
+        self._mute = False
         self._start = threading.Lock()
         self._closing = False
         self._private: TracerProvider | None = None
@@ -204,7 +205,7 @@ class Worker:
             self._registry.answer(question, self._ask(question))
         if closing:
             self._registry.settle()
-        self._tell()
+        self._guard.wrap(self._tell)()
         # counts before spans: at the exit there may be time for one of them only
         if closing or time.monotonic() - self._sent >= self._interval:
             self._send(closing)
@@ -213,8 +214,9 @@ class Worker:
     def _tell(self) -> None:
         """Tell the application itself: its own small counter, and the warnings that it asked for."""
         counter, advise = self._edges.counter, self._edges.advise
-        if counter is None and advise is None:
+        if self._mute or (counter is None and advise is None):
             return
+        self._mute = True  # a fault of the application's provider is met once
         entries = self._ledger.snapshot()
         if counter is not None:
             counter.update(entries)
@@ -224,6 +226,7 @@ class Worker:
                 if kind not in self._told:
                     self._told.add(kind)
                     logger.warning("credwatch: %s: %s", kind, sentence)
+        self._mute = False
 
     def _place(self) -> Mapping[str, str]:
         place = describe(self._edges.environ, self._edges.fetch)

@@ -16,6 +16,7 @@ from credwatch import semconv
 from credwatch.advice import advise
 from credwatch.callsite import NOWHERE
 from credwatch.counter import BySource
+from credwatch.guard import Guard
 from credwatch.operations import Resolution
 from credwatch.outcome import ALLOWED, Outcome
 from credwatch.provenance import Identity, Origin, Question
@@ -107,6 +108,23 @@ def test_the_applications_counter_follows_the_ledger(
     swallowed(client("s3", error("AccessDenied")).list_buckets)
     recording.exported()
     assert counted(reader) == {("explicit", "s3", "allowed"): 5, ("explicit", "s3", "denied"): 1}
+
+
+def test_a_provider_that_raises_costs_its_counter_and_no_export(
+    attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def get_meter(self, *_: object) -> None:
+            raise KeyError
+
+    monkeypatch.setattr(metrics, "get_meter_provider", Broken)
+    guard = Guard()
+    recording = attach(guard=guard)
+    for _ in range(3):
+        client("s3").list_buckets()
+        recording.instrumentation.worker.hurry(30)
+    assert sum(recording.exported().values()) == 3
+    assert guard.errors == 1
 
 
 def test_what_is_not_settled_is_not_counted_yet(reader: InMemoryMetricReader) -> None:
