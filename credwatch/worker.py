@@ -165,6 +165,10 @@ class Worker:
 
     def hurry(self, seconds: float) -> None:
         """Let the thread use the application's providers while they live; waits `seconds` at most."""
+        spans = bool(self._waiting) and self._application_provider() is not None
+        counter = self._edges.counter
+        if not spans and (counter is None or not counter.wanted()):
+            return  # the time is better spent on the last counts
         thread, until = self._thread, time.monotonic() + seconds
         for _ in range(2):  # the first turn to end may have begun before this
             if thread is None or not thread.is_alive():
