@@ -105,6 +105,7 @@ class Instrumentation:
         self._observe_signed = wrap(self._signed)
         self._observe_container = wrap(self._container_answered)
         self._observe_imds = wrap(self._imds_answered)
+        self._observe_source = wrap(self._source_held)
         self._wrapped: list[tuple[type, str, Any, Any]] = []
         self._asyncio = False
 
@@ -162,6 +163,7 @@ class Instrumentation:
         self._wrapped.append((seam.owner, seam.name, wrapper, original))
 
     def _seams(self) -> tuple[Seam, ...]:
+        from botocore.credentials import AssumeRoleCredentialFetcher  # noqa: PLC0415
         from botocore.signers import RequestSigner  # noqa: PLC0415
         from botocore.utils import ContainerMetadataFetcher, InstanceMetadataFetcher  # noqa: PLC0415
 
@@ -169,9 +171,11 @@ class Instrumentation:
             Seam(RequestSigner, "sign", self._around_sign, "which key signed"),
             Seam(ContainerMetadataFetcher, "retrieve_full_uri", self._around_container, "the task's role"),
             Seam(InstanceMetadataFetcher, "_get_credentials", self._around_imds, "the instance's role"),
+            Seam(AssumeRoleCredentialFetcher, "_create_client", self._around_source, "where a profile's chain begins"),
         )
 
     def _asyncio_seams(self) -> tuple[Seam, ...]:
+        from aiobotocore.credentials import AioAssumeRoleCredentialFetcher  # noqa: PLC0415
         from aiobotocore.signers import AioRequestSigner  # noqa: PLC0415
         from aiobotocore.utils import AioContainerMetadataFetcher, AioInstanceMetadataFetcher  # noqa: PLC0415
 
@@ -179,6 +183,12 @@ class Instrumentation:
             Seam(AioRequestSigner, "sign", self._around_async_sign, "which key signed"),
             Seam(AioContainerMetadataFetcher, "retrieve_full_uri", self._around_async_container, "the task's role"),
             Seam(AioInstanceMetadataFetcher, "_get_credentials", self._around_async_imds, "the instance's role"),
+            Seam(
+                AioAssumeRoleCredentialFetcher,
+                "_create_client",
+                self._around_async_source,
+                "where a profile's chain begins",
+            ),
         )
 
     def missing(self) -> dict[str, str]:
@@ -235,7 +245,10 @@ class Instrumentation:
         elif CONTEXT not in context:
             self.hook(signer._event_emitter)
         signing = context.get("signing")
-        credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
+        if found.kind == "bearer":  # the client may hold keys beside the token
+            credentials = getattr(signer, "_auth_token", None)
+        else:
+            credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
         method = getattr(credentials, "method", None) or ""
         self.recorder.signed(context, found, request.url, method, lambda: _key_of(credentials), given_as)
 
@@ -287,6 +300,30 @@ class Instrumentation:
     def _imds_answered(self, fetcher: Any, answer: Any, role_name: str) -> None:
         if isinstance(answer, Mapping) and "AccessKeyId" in answer:
             self.registry.imds(str(answer["AccessKeyId"]), fetcher.get_base_url().rstrip("/"), role_name)
+
+    def _around_source(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_source
+
+        def _create_client(fetcher: Any, *args: Any, **kwargs: Any) -> Any:
+            client = original(fetcher, *args, **kwargs)
+            observe(fetcher)
+            return client
+
+        return _create_client
+
+    def _around_async_source(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_source
+
+        async def _create_client(fetcher: Any, *args: Any, **kwargs: Any) -> Any:
+            client = await original(fetcher, *args, **kwargs)
+            observe(fetcher)
+            return client
+
+        return _create_client
+
+    def _source_held(self, fetcher: Any) -> None:
+        credentials = fetcher._source_credentials
+        self.registry.held(_key_of(credentials), getattr(credentials, "method", None) or "")
 
     # --- life
 
