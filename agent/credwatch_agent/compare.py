@@ -89,7 +89,10 @@ class StatementView:
 
 @dataclass(frozen=True, slots=True)
 class RoleView:
-    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows."""
+    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows.
+
+    `documents` are its policies that parse, Denies included.
+    """
 
     role: Role
     coverage: Coverage
@@ -97,6 +100,7 @@ class RoleView:
     uses: tuple[Use, ...]
     unexplained: tuple[Use, ...]
     problems: tuple[str, ...]
+    documents: tuple[documents.Policy, ...] = ()
 
     @property
     def actions(self) -> Mapping[str, State]:
@@ -144,7 +148,9 @@ def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Ind
         )
         for i, (policy, _, statement) in enumerate(statements)
     )
-    return RoleView(role, coverage, views, uses, attributed.unexplained, problems)
+    return RoleView(
+        role, coverage, views, uses, attributed.unexplained, problems, tuple(document for _, document in parsed)
+    )
 
 
 def _parse(role: Role) -> tuple[list[tuple[Policy, documents.Policy]], tuple[str, ...]]:
