@@ -90,7 +90,10 @@ class StatementView:
 
 @dataclass(frozen=True, slots=True)
 class RoleView:
-    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows."""
+    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows.
+
+    `documents` are its policies that parse, Denies included.
+    """
 
     role: Role
     coverage: Coverage
@@ -98,6 +101,7 @@ class RoleView:
     uses: tuple[Use, ...]
     unexplained: tuple[Use, ...]
     problems: tuple[str, ...]
+    documents: tuple[documents.Policy, ...] = ()
 
     @property
     def actions(self) -> Mapping[str, State]:
@@ -136,7 +140,9 @@ def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Ind
         StatementView(each.policy, each.statement, tuple(_grants(each.statement, seen, unseen)))
         for each, seen in zip(parsed, attributed.seen, strict=True)
     )
-    return RoleView(role, coverage, views, uses, attributed.unexplained, problems)
+    return RoleView(
+        role, coverage, views, uses, attributed.unexplained, problems, tuple(document for _, document in parsed)
+    )
 
 
 class _Attached(NamedTuple):
