@@ -1,4 +1,4 @@
-"""What one does with a running world: its services run with credwatch, then the agent's commands over what they said."""
+"""What one does with a running world: its services run with credwatch, then the agent's commands."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Files:
     def compared(self) -> list[str]:
         """Return the options of a command that compares both, with a window that holds all that was reported."""
         begun = min((process.first_ns for process in self.telemetry().processes.values()), default=time.time_ns())
-        seconds = (time.time_ns() - begun) / 10**9 + 30  # the command looks at its clock a little later than this
+        seconds = (time.time_ns() - begun) / 10**9 + 15  # the command looks at its clock a little later than this
         return ["--db", str(self.db), "--snapshot", str(self.snapshot), "--window", f"{seconds / 86_400:.6f}"]
 
 

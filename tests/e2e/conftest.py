@@ -9,8 +9,8 @@ import pytest
 from tests.e2e.worlds import WORLDS, Played, played_out
 
 
-# a group is run by one worker (`--dist loadgroup`), so that no world is played twice
-@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in WORLDS])
+# `world=` makes one worker run all of its tests (tests/conftest.py), so that no world is played twice
+@pytest.fixture(scope="session", params=WORLDS, ids="world={}".format)
 def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     with played_out(*WORLDS[request.param], tmp_path_factory.mktemp(request.param)) as played:
         yield played
