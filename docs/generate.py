@@ -10,6 +10,7 @@ from credwatch import semconv
 from credwatch.settings import Settings
 from credwatch_agent.findings import RULES, Rule
 from docs import operation_coverage
+from examples.demo import faults
 from tests.recorder.matrix import cells
 from tests.recorder.matrix.paths import PATHS
 from tests.recorder.matrix.sources import SOURCES
@@ -152,6 +153,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "findings.md": findings,
     "operation-coverage.md": operation_coverage.page,
     "coverage-matrix.md": coverage,
+    "../examples/demo/expected.json": faults.written,
 }
 
 
