@@ -259,9 +259,10 @@ class Instrumentation:
         elif CONTEXT not in context:
             self.hook(signer._event_emitter)
         signing = context.get("signing")
-        credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
         if found.kind == "bearer":  # the client may hold keys beside the token
             credentials = getattr(signer, "_auth_token", None)
+        else:
+            credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
         method = getattr(credentials, "method", None) or ""
         self.recorder.signed(context, found, request.url, method, lambda: _key_of(credentials), given_as)
 

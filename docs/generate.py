@@ -10,6 +10,7 @@ from credwatch import semconv
 from credwatch.settings import Settings
 from credwatch_agent.findings import RULES, Rule
 from docs import operation_coverage
+from examples.demo import faults
 from tests.recorder.matrix import cells
 from tests.recorder.matrix.paths import PATHS
 from tests.recorder.matrix.sources import SOURCES
@@ -84,35 +85,6 @@ def configuration() -> str:
     )
 
 
-def coverage() -> str:
-    """Which test stands behind each source, signing path and way of calling, from `tests/recorder/matrix/cells.py`."""
-    parts = [
-        f"# Coverage: source, signing path, sync and async\n\n{_NOTE}",
-        (
-            "Who signed is tested for every way to come by credentials along every way to sign, with botocore and with "
-            "aiobotocore. Each test obtains the credentials through botocore's own machinery from an HTTP endpoint, a "
-            "file or the environment, signs, and compares source, provider, key type, principal, account, chain, "
-            "`laundered` and the number of calls. The tests take their cells from the same table as this page.\n"
-        ),
-        (
-            f"{len(SOURCES)} sources by {len(PATHS)} paths. The endpoints are ours, after AWS's documents; "
-            "none of this has met AWS itself.\n"
-        ),
-        "## What signs and is not seen\n",
-        table(("what", "why"), cells.UNSEEN.items()),
-    ]
-    for source in SOURCES:
-        rows = [(path.name, *(_cell(cells.Cell(source, path), way) for way in (False, True))) for path in PATHS]
-        parts.append(f"## {source.name}\n")
-        parts.append(table(("signing path", "botocore", "aiobotocore"), rows))
-    return "\n".join(parts)
-
-
-def _cell(cell: cells.Cell, asynchronous: bool) -> str:
-    reason = cells.impossible(cell, cells.ASYNC if asynchronous else cells.SYNC)
-    return f"impossible: {reason}" if reason else f"`{cells.test_id(cell, asynchronous=asynchronous)}`"
-
-
 def findings() -> str:
     """Every finding of the agent, from `agent/credwatch_agent/findings/`."""
     index = [(f"[`{rule.id}`](#{rule.id})", rule.severity, rule.what) for rule in RULES]
@@ -146,12 +118,42 @@ def _finding(rule: Rule) -> str:
     return "\n".join([*parts, f"**References.** {'; '.join(rule.references)}.\n"])
 
 
+def coverage() -> str:
+    """Which test stands behind each source, signing path and way of calling, from `tests/recorder/matrix/cells.py`."""
+    parts = [
+        f"# Coverage: source, signing path, sync and async\n\n{_NOTE}",
+        (
+            "Who signed is tested for every way to come by credentials along every way to sign, with botocore and with "
+            "aiobotocore. Each test obtains the credentials through botocore's own machinery from an HTTP endpoint, a "
+            "file or the environment, signs, and compares source, provider, key type, principal, account, chain, "
+            "`laundered` and the number of calls. The tests take their cells from the same table as this page.\n"
+        ),
+        (
+            f"{len(SOURCES)} sources by {len(PATHS)} paths. The endpoints are ours, after AWS's documents; "
+            "none of this has met AWS itself.\n"
+        ),
+        "## What signs and is not seen\n",
+        table(("what", "why"), cells.UNSEEN.items()),
+    ]
+    for source in SOURCES:
+        rows = [(path.name, *(_cell(cells.Cell(source, path), way) for way in (False, True))) for path in PATHS]
+        parts.append(f"## {source.name}\n")
+        parts.append(table(("signing path", "botocore", "aiobotocore"), rows))
+    return "\n".join(parts)
+
+
+def _cell(cell: cells.Cell, asynchronous: bool) -> str:
+    reason = cells.impossible(cell, cells.ASYNC if asynchronous else cells.SYNC)
+    return f"impossible: {reason}" if reason else f"`{cells.test_id(cell, asynchronous=asynchronous)}`"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "telemetry.md": telemetry,
     "configuration.md": configuration,
     "findings.md": findings,
     "operation-coverage.md": operation_coverage.page,
     "coverage-matrix.md": coverage,
+    "../examples/demo/expected.json": faults.written,
 }
 
 

@@ -40,7 +40,8 @@ def name(arn: str) -> str:
 
 def span(first_ns: int, last_ns: int) -> str:
     """Say between which times: the first is when counting began, so no later than the first call."""
-    return f"between {stamp(first_ns)} and {stamp(last_ns)}"
+    first, last = stamp(first_ns), stamp(last_ns)
+    return f"at {first}" if first == last else f"between {first} and {last}"
 
 
 def calls(signed: Sequence[Signed]) -> str:
