@@ -8,6 +8,7 @@ and asks `evidence` for the state of each granted action. Says nothing of what i
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -234,7 +235,7 @@ class _Allowing:
 
     def __init__(self, statements: Sequence[_Attached]) -> None:
         self._statements = statements
-        self._begins = [tuple(_literal(entry) for entry in each.statement.resources) or ("",) for each in statements]
+        self._begins = [_beginnings(each.statement) for each in statements]
         self._naming: dict[str, list[tuple[int, Statement, tuple[str, ...]]]] = {}
         self._answers: dict[tuple[str, str], tuple[tuple[int, Truth], ...]] = {}
 
@@ -279,9 +280,19 @@ def _literal(pattern: str) -> str:
     return _WILD.split(pattern, maxsplit=1)[0]
 
 
+def _beginnings(statement: Statement) -> tuple[str, ...]:
+    return tuple(sorted({_literal(entry) for entry in statement.resources})) or ("",)
+
+
 def _may_meet(known: str, begins: tuple[str, ...]) -> bool:
-    """Tell whether an ARN that begins so may match one of the patterns: most are told apart by this alone."""
-    return any(known.startswith(each) or each.startswith(known) for each in begins)
+    """Tell whether an ARN that begins so may match one of the patterns: most are told apart by this alone.
+
+    `begins` is sorted: a longer one that begins with `known` follows it directly.
+    """
+    if known.startswith(begins):
+        return True
+    after = bisect_left(begins, known)
+    return after < len(begins) and begins[after].startswith(known)
 
 
 # --- state ------------------------------------------------------------------------------------------

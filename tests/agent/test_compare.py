@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from credwatch_agent import snapshot as s
 from credwatch_agent.compare import Grant, RoleView, compare
 from credwatch_agent.evidence import Emits, Reason, Settings, State, join
+from credwatch_agent.iam.document import parse
+from credwatch_agent.iam.evaluate import allowing
 from credwatch_agent.records import Telemetry, UsageRow
 from tests.agent import worlds as w
 
@@ -236,3 +241,45 @@ def test_an_older_recorders_calls_are_compared_with_this_maps_actions() -> None:
     row = call("s3:ListObjectsV2", "arn:aws:s3:::b", mapping_version="0")
     found = view((w.allow("S", "s3:ListBucket"),), (row,))
     assert state(found, 0, "s3:ListBucket") == USED
+
+
+# --- the engine's own answer ------------------------------------------------------------------------
+
+ARNS = st.sampled_from((
+    "*", "arn:aws:s3:::*", "arn:aws:s3:::b", "arn:aws:s3:::b/*", "arn:aws:s3:::b/in/*", "arn:aws:s3:::?/in/k",
+    "arn:*:s3:::b*", "arn:aws:s3:::${aws:username}/*", "arn:aws:s3:::a/${aws:PrincipalTag/team}",
+))  # fmt: skip
+NAMES = st.sampled_from(("s3:GetObject", "S3:GetObj*", "sqs:SendMessage", "s3:PutObject"))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            NAMES,
+            st.sampled_from(("Resource", "NotResource")),
+            st.lists(ARNS, min_size=1, max_size=2),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(
+        ("*", "arn:aws:s3:::b", "arn:aws:s3:::b/*", "arn:aws:s3:::b/in/k", "arn:aws:s3:::*", "arn:aws:s3:*")
+    ),
+)
+def test_uses_lie_where_the_engine_says_and_no_short_cut_changes_it(
+    parts: list[tuple[str, str, list[str]]], resource: str
+) -> None:
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": names, on: arns} for names, on, arns in parts],
+    }
+    engine = dict(allowing([parse("p", document)], "s3:GetObject", resource))
+    found = view((), (call("s3:GetObject", resource),), policies=(s.Policy("p", json.dumps(document)),))
+    touched = {
+        i
+        for i, each in enumerate(found.statements)
+        if any(g.action == "s3:GetObject" and g.verdict.state is not State.UNUSED for g in each.grants)
+    }
+    assert touched == {ref.index for ref in engine}
+    assert bool(found.unexplained) is (not engine)
