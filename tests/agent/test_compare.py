@@ -53,7 +53,8 @@ def state(found: RoleView, statement: int = 0, action: str = "s3:GetObject") -> 
     return verdict.state.value, [gap.reason.value for gap in verdict.gaps]
 
 
-USED, UNUSED = ("used", []), ("unused", [])
+USED: tuple[str, list[str]] = ("used", [])
+UNUSED: tuple[str, list[str]] = ("unused", [])
 AMBIGUOUS, TRIED = ("insufficient", ["ambiguous"]), ("insufficient", ["outcome"])
 
 
