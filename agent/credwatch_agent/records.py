@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from credwatch.semconv import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class UsagePoint:
-    """One cumulative point of `credwatch.calls`.
+class UsagePoint(NamedTuple):
+    """One cumulative point of `credwatch.calls`; a tuple, since a request holds ten thousand.
 
     `exact` is False where the sender's count is not cumulative and complete: delta points, an
     overflow attribute, spans without points.

@@ -15,11 +15,7 @@ from credwatch.operations import identity, packaged, table
 
 def possible(service: str, operation: str) -> frozenset[str]:
     """Return every action that some call of an operation is checked for, empty where none is known."""
-    entries = table.entries(service, operation)
-    if entries:
-        return frozenset().union(*(entry.actions() for entry in entries))
-    action = identity.action(service, operation)
-    return frozenset((action,) if action else ())
+    return frozenset().union(*(entry.actions() for entry in table.entries(service, operation)))
 
 
 def layer(service: str, operation: str) -> str:
@@ -30,8 +26,6 @@ def layer(service: str, operation: str) -> str:
     entries = table.entries(service, operation)
     if entries:
         return entries[0].mapping
-    if identity.action(service, operation):
-        return "identity"
     return "unsigned" if identity.unsigned(service, operation) else "unknown"
 
 
@@ -75,3 +69,18 @@ def reasons() -> Mapping[str, Mapping[str, str]]:
         client: {operation: reason for reason, operations in given.items() for operation in operations}
         for client, given in listed.items()
     }
+
+
+def emitters(action: str) -> tuple[tuple[str, str, str], ...]:
+    """Return client, operation and layer of every call that may be checked for an action, in AWS's spelling.
+
+    For the layer `identity` the operation is the one that the rule expects: whether a client has it, botocore tells.
+    """
+    found = set()
+    for client, rule in packaged.general("identity").items():
+        named = table.operations(client)
+        found |= {(client, name, layer(client, name)) for name in named if action in possible(client, name)}
+        expected = {name for name, other in rule.get("renamed", {}).items() if other == action}
+        expected.add(action.partition(":")[2])
+        found |= {(client, name, "identity") for name in expected - named if identity.action(client, name) == action}
+    return tuple(sorted(found))

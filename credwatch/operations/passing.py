@@ -40,3 +40,9 @@ def find(service: str, operation: str) -> Passing | None:
     profiles = tuple(path for path in listed if path.endswith(_PROFILES))
     roles = tuple(path for path in listed if path not in profiles)
     return Passing(roles, profiles, to.get(operation, to.get("*", "")))
+
+
+def operations(service: str) -> set[str]:
+    """Return the operations of a client that pass a role."""
+    client = packaged.general("passrole").get(service)
+    return set(client["operations"]) if client else set()

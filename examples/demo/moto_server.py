@@ -38,9 +38,9 @@ class Moto:
         keys: dict[str, str] = json.loads(_request(f"{self.control}/keys"))
         return keys
 
-    def enforce(self) -> None:
-        """From now on each request needs a valid signature and a policy that allows it."""
-        _request(f"{self.url}/moto-api/reset-auth", b"0")
+    def enforce(self, after: str = "0") -> None:
+        """From now on, `after` so many requests, each needs a valid signature and a policy that allows it."""
+        _request(f"{self.url}/moto-api/reset-auth", after.encode())
 
     def record(self) -> None:
         """From now on keep each request."""

@@ -25,7 +25,7 @@ from examples.demo.httpd import serving
 from examples.demo.imds import Imds
 from examples.demo.nouns import Plan, Service
 from examples.demo.recording import Count, Use
-from examples.demo.seed import Seeded, seed
+from examples.demo.seed import Clients, Seeded, seed
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,17 @@ class World:
     def auditor_environment(self) -> dict[str, str]:
         """Return what a process needs to read this account's configuration, and nothing else."""
         return {**self._where(), **self.user_environment(self.plan.auditor.name)}
+
+    @contextmanager
+    def owned(self) -> Iterator[Clients]:
+        """Give clients of the account's owner, to whom nothing is refused; meanwhile nothing is refused to anyone."""
+        clients = Clients(self.moto.url, self.plan.region)
+        self.moto.enforce(after="inf")
+        try:
+            yield clients
+        finally:
+            self.moto.enforce()
+            clients.close()
 
     def counts(self) -> dict[Use, Count]:
         """Return moto's own count of the calls since seeding, by role or user, service and operation."""

@@ -50,8 +50,8 @@ TWO_ROLES = {"instance_profiles": (s.InstanceProfile(w.PROFILE, "host", (HOST.ar
     ],
     ids=[
         "ARN", "session, path restored", "session of another account", "user", "name and profile",
-        "profile of one role", "profile of two roles", "profile of two roles and a name", "name",
-        "name in another account", "unknown name", "nothing",
+        "profile of one role", "profile of two roles", "profile of two roles and a name",
+        "name", "name in another account", "unknown name", "nothing",
     ],
 )  # fmt: skip
 def test_calls_lie_at_the_role_that_the_snapshot_knows(usage: dict[str, str], world: dict[str, Any], role: str) -> None:

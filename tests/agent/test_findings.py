@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from credwatch_agent.findings import RULES, Finding, Rule, Severity, Subject, find
 from credwatch_agent.findings.grouping import fold
+from credwatch_agent.snapshot import Snapshot
+from tests.agent.worlds import snapshot, world
 
 
 def finding(name: str, subject: str = "a", **more: object) -> Finding:
@@ -45,11 +50,39 @@ def test_a_fingerprint_stays_while_the_same_thing_is_wrong() -> None:
 
 
 def test_ids_are_unique_and_what_a_rule_absorbs_exists() -> None:
-    ids = [r.id for r in RULES]
+    ids = [each.id for each in RULES]
     assert len(ids) == len(set(ids))
+    assert set().union(*(each.absorbs for each in RULES)) <= set(ids)
+
+
+@pytest.mark.parametrize("each", RULES, ids=[each.id for each in RULES])
+def test_every_rule_is_documented(each: Rule) -> None:
+    for text in (each.severity, each.what, each.why, each.how_we_know, each.how_to_fix, *each.references):
+        assert text.strip()
+    assert each.references
+    page = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
+    assert f"\n## {each.id}\n" in page
+
+
+def test_the_worse_severity_of_cause_and_effect_stays() -> None:
+    absorbed = finding("effect", severity=Severity.CRITICAL)
+    (found,) = fold([finding("cause"), absorbed], TABLE)
+    assert found.severity is Severity.CRITICAL
+
+
+def test_details_of_one_subject_are_told_apart() -> None:
+    found = [finding("cause", detail="x"), finding("effect", detail="x"), finding("effect", detail="y")]
+    assert [(f.id, f.detail, f.also) for f in fold(found, TABLE)] == [("cause", "x", ("effect",)), ("effect", "y", ())]
 
 
 def test_an_empty_world_is_clean() -> None:
-    from tests.agent.worlds import snapshot, world
-
     assert find(world(snapshot())) == ()
+
+
+def test_any_snapshot_is_judged_without_an_exception() -> None:
+    @given(st.from_type(Snapshot))
+    @settings(max_examples=20, deadline=None)
+    def law(snap: Snapshot) -> None:
+        assert all(each.sentence and each.subject for each in find(world(snap)))
+
+    law()

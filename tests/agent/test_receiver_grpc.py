@@ -17,7 +17,9 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from credwatch_agent.otlp import Malformed
 from credwatch_agent.receiver import Ingest, Limits, create_server
+from credwatch_agent.receiver.ingest import Body
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.wire import NOW, counter, metrics, point, span, traces
 
@@ -35,9 +37,9 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 @asynccontextmanager
-async def serving(store: SqliteStore, **limits: Any) -> AsyncIterator[Any]:
+async def serving(ingest: Ingest) -> AsyncIterator[Any]:
     """A real server on a free port; gives a channel to it."""
-    server = create_server(Ingest(store, now_ns=lambda: NOW, limits=Limits(**limits)))
+    server = create_server(ingest)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -49,7 +51,7 @@ async def serving(store: SqliteStore, **limits: Any) -> AsyncIterator[Any]:
 
 def run(store: SqliteStore, scenario: Callable[[Any], Awaitable[Any]], **limits: Any) -> Any:
     async def within() -> Any:
-        async with serving(store, **limits) as channel:
+        async with serving(Ingest(store, now_ns=lambda: NOW, limits=Limits(**limits))) as channel:
             return await scenario(channel)
 
     return asyncio.run(within())
@@ -93,7 +95,7 @@ def test_what_was_not_taken_is_a_partial_success(store: SqliteStore) -> None:
 @pytest.mark.parametrize(
     ("request_", "code", "sentence"),
     [
-        ({"content": b"garbage"}, "INVALID_ARGUMENT", "the body is no OTLP ExportMetricsServiceRequest in protobuf"),
+        ({"content": b"garbage"}, "INVALID_ARGUMENT", "the body is no OTLP request in protobuf"),
         ({"content": gzip.compress(GOOD)[:-9]}, "INVALID_ARGUMENT", "the body is not gzip: Compressed file ended"),
         ({"content": bytes(100_001)}, "INVALID_ARGUMENT", "the body is larger than 100000 bytes; send smaller batches"),
         ({"content": gzip.compress(bytes(50_000_000))}, "INVALID_ARGUMENT", "the body is larger than 100000 bytes"),
@@ -130,24 +132,34 @@ def test_a_store_that_is_busy_is_answered_as_retryable_and_then_taken(store: Sql
     assert calls(store) == 3
 
 
-def test_a_request_that_does_not_arrive_holds_its_slot_for_a_bounded_time(store: SqliteStore) -> None:
-    async def scenario(channel: Any) -> list[Any]:
-        async def never() -> AsyncIterator[bytes]:
-            await asyncio.Event().wait()
-            yield b""
+def test_a_request_that_does_not_arrive_is_given_up(store: SqliteStore) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
 
-        slow = channel.stream_unary(METRICS)(never())
-        # the second is refused once the first is being handled
-        answers: list[Any] = [await refused(channel)]
-        answers.append(await slow.code())
-        answers.append(await channel.unary_unary(METRICS)(GOOD))
-        return answers
+    error = run(store, lambda channel: outcome(channel.stream_unary(METRICS)(never())), body_s=0.05)
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.details() == "the body did not arrive within 0.05 seconds"
 
-    async def refused(channel: Any) -> Any:
-        while not isinstance(error := await outcome(channel.unary_unary(METRICS)(b"")), grpc.aio.AioRpcError):
-            pass
-        return error.code()
 
-    codes = run(store, scenario, requests=1, body_s=1)
-    assert codes == [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, b""]
-    assert calls(store) == 3
+def test_requests_of_all_protocols_are_counted_together(store: SqliteStore) -> None:
+    async def scenario() -> tuple[Any, Any]:
+        ingest = Ingest(store, now_ns=lambda: NOW, limits=Limits(requests=1))
+        go_on = asyncio.Event()
+
+        async def read() -> Body:
+            await go_on.wait()
+            return Body(GOOD)
+
+        slow = asyncio.create_task(ingest.export("metrics", "json", read))
+        await asyncio.sleep(0)
+        async with serving(ingest) as channel:
+            refused = await outcome(channel.unary_unary(METRICS)(GOOD))
+            go_on.set()
+            with pytest.raises(Malformed):
+                await slow
+            return refused, await outcome(channel.unary_unary(METRICS)(GOOD))
+
+    refused, taken = asyncio.run(scenario())
+    assert (refused.code(), taken) == (grpc.StatusCode.UNAVAILABLE, b"")
+    assert "the agent is handling 1 requests; try again" in refused.details()

@@ -15,6 +15,7 @@ from credwatch_agent.cli import main
 from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import json as as_json
 from credwatch_agent.exports import table
+from credwatch_agent.exports.layout import laid_out
 from credwatch_agent.records import Process, Telemetry, UsageRow
 from credwatch_agent.report import Report, build
 
@@ -83,9 +84,10 @@ def report(attached: s.Snapshot | None = None, seen: Telemetry | None = None, da
     return build(seen or telemetry(), attached or snapshot(GOOD), NOW, Settings(window_days=days), lambda _action: True)
 
 
-def printed(made: Report, width: int) -> str:
+def printed(made: Report, width: int, *, statements: bool = False) -> str:
     out = io.StringIO()
-    table.render(made, Console(file=out, width=width, highlight=False, markup=False, emoji=False))
+    console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
+    table.render(made, console, statements=statements)
     return out.getvalue()
 
 
@@ -96,10 +98,28 @@ def test_the_report_fits_the_width_and_names_what_matters(width: int) -> None:
     row = next(line for line in text.splitlines() if line.strip().startswith("orders"))
     assert "ecs-task-role" in row
     assert "1 of 2" in row
-    assert "grants 2 actions: 1 used, 1 unused" in text
-    assert "s3:GetObject (7)" in text
+    role = next(line for line in reversed(text.splitlines()) if line.strip().startswith("orders-task-role"))
+    assert role.split() == ["orders-task-role", "2", "1", "1", "-", "-"]
     assert "shortened" not in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_statements_are_shown_where_asked_for(width: int) -> None:
+    text = printed(report(), width, statements=True)
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
+    assert "grants 2 actions: 1 used, 1 unused" in text
+    assert "s3:GetObject (7)" in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_json_stays_json_and_fits_where_it_can(width: int) -> None:
+    policy = json.loads(_policy("s3:GetObject", "s3:PutObject"))
+    text = laid_out(policy, width)
+    assert json.loads(text) == policy
+    wide = [line for line in text.splitlines() if len(line) > width]
+    assert all(line.lstrip().startswith('"') and "[" not in line for line in wide)  # one value, which cannot be broken
+    assert len(laid_out(policy, 200).splitlines()) == 1
 
 
 def test_a_shortened_window_is_said() -> None:
@@ -115,7 +135,9 @@ def test_an_open_process_is_a_lower_bound_and_said_so() -> None:
 def test_what_could_not_be_read_is_in_the_report_and_nothing_is_called_unused() -> None:
     made = report(snapshot(GOOD, missing=(s.Missing("tasks", "`ecs:ListTasks` was denied: tasks are unknown"),)))
     assert "`ecs:ListTasks` was denied: tasks are unknown" in made.unknown
-    assert "unused" not in printed(made, 120).replace("called unused", "").replace("not called", "")
+    assert all(("unused", 0) in [(state.value, n) for state, n in role.states] for role in made.roles)
+    shown = printed(made, 120, statements=True)
+    assert "unused" not in shown.replace("called unused", "").replace("call it unused", "")
 
 
 def test_a_policy_that_does_not_parse_is_named_and_the_others_count() -> None:

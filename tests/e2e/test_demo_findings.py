@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo.faults import FAULTS, PLANTED, expected
+from examples.demo.faults import FAULTS, PLANTED, expected, written
 from examples.demo.nouns import Plan
 from examples.demo.plan import FIRST, PARTS, plan
 from examples.demo.variant import NAMES, variant
@@ -32,8 +32,8 @@ def names_of(built: Plan) -> set[str]:
 
 
 def test_the_default_world_expects_what_is_written_down() -> None:
-    written = json.loads(EXPECTED.read_text(encoding="utf-8"))
-    assert written["findings"] == [finding.as_dict() for finding in expected()]
+    assert EXPECTED.read_text(encoding="utf-8") == written(), "run `make docs`"
+    assert json.loads(written())["findings"] == [finding.as_dict() for finding in expected()]
 
 
 def test_a_smaller_world_expects_its_part() -> None:

@@ -120,6 +120,9 @@ REFUTED: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ("a dropped Deny", [{"Action": "s3:*"}], [{"Action": "s3:*"}, deny(Action="s3:Put*")]),
     ("a narrower Deny", [{}, deny(Action="iam:Put*")], [{}, deny(Action="iam:*")]),
     ("a Deny with a condition", [{}], [{}, deny(**when("Bool", "true"))]),
+    ("a Deny of a missing key", [when("BoolIfExists", "true")], [{}, deny(**when("BoolIfExists", "false"))]),
+    ("a variable with a colon", [{"Resource": S3 + "b/${aws:A}/x"}], [{"Resource": S3 + "b/*/x"}]),
+    ("a number between", [when("NumericGreaterThan", 1)], [when("NumericGreaterThanEquals", 2)]),
     ("a shorter NotAction", [{"NotAction": "iam:Get*"}], [{"NotAction": "iam:*"}]),
     ("a shorter NotResource", [{"NotResource": S3 + "a"}], [{"NotResource": S3 + "a*"}]),
 ]  # fmt: skip
@@ -154,6 +157,24 @@ def test_what_is_beyond_the_engine_is_not_proved_and_says_why(inner: dict[str, A
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    ("operator", "value"),
+    [
+        ("NumericLessThan", "1E+999999999"),
+        ("NumericLessThan", "-1E-999999"),
+        ("DateLessThan", "99999999999999999999"),
+        ("DateLessThan", "-99999999999"),
+        ("IpAddress", "0.0.0.0/0"),
+        ("StringLike", "*" * 400),
+        ("ArnLike", "arn:*:*:*:*:" + "*a" * 40),
+    ],
+)
+def test_no_value_is_too_odd_to_be_compared(operator: str, value: str) -> None:
+    narrow, wide = policy(when(operator, value)), policy({}, name="q")
+    assert contain(narrow, wide) == Proved()
+    assert not isinstance(contain(wide, narrow), Proved)
+
+
 def refutes(found: Refuted, inner: list[Policy], outer: list[Policy]) -> bool:
     decisions = [evaluate(found.witness, identity=side).decision for side in (inner, outer)]
     return decisions[0] is Decision.ALLOWED and decisions[1] in {
@@ -164,7 +185,7 @@ def refutes(found: Refuted, inner: list[Policy], outer: list[Policy]) -> bool:
 
 UNIVERSE = [
     (action, arn, {key: [value] for key, value in (("aws:a", a), ("aws:b", b)) if value is not None})
-    for action, arn, a, b in product(ACTIONS, ARNS, [None, *VALUES], [None, "", "a", "ab"])
+    for action, arn, a, b in product(ACTIONS, ARNS, [None, *VALUES], [None, "a"])
 ]
 
 
@@ -176,7 +197,7 @@ def counterexample(inner: dict[str, Any], outer: dict[str, Any]) -> object:
 
 
 @given(documents, documents)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_agrees_with_brute_force_on_a_small_universe(inner: dict[str, Any], outer: dict[str, Any]) -> None:
     found: Containment = contain([parse("p", inner)], [parse("q", outer)])
     if isinstance(found, Proved):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from credwatch import semconv
-from credwatch.operations import VERSION, resolve
+from credwatch.operations import VERSION, Resolution, coverage, rederive, resolve
 
 CASES = [
     (path.stem, number, json.loads(line))
@@ -37,7 +37,7 @@ def test_a_case_is_written_once() -> None:
         json.dumps({k: v for k, v in case.items() if k != "authorizations"}, sort_keys=True) for _, _, case in CASES
     ]
     assert len(keys) == len(set(keys))
-    assert len(keys) >= 120
+    assert len(keys) >= 400
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_case_is_written_once() -> None:
         ("elbv2", "DescribeRules", "identity", "elasticloadbalancing:DescribeRules"),
         ("s3", "OperationOfTomorrow", "identity", "s3:OperationOfTomorrow"),
         ("iotthingsgraph", "GetEntities", "unknown", ""),
-        ("cognito-idp", "GetClientToken", "unknown", ""),
+        ("cognito-idp", "AdminListUserSessions", "unknown", ""),
         ("no-such-service", "Get", "unknown", ""),
         ("../s3", "GetObject", "unknown", ""),
         ("identity", "GetObject", "unknown", ""),
@@ -88,6 +88,7 @@ def test_no_text_of_a_partiql_statement_is_taken_for_a_table(statement: str) -> 
         ("PutObject", {"ACL": None, "Tagging": ""}, ()),
         ("GetObject", {"VersionId": "v-secret"}, (("version", "yes"),)),
         ("DeleteObjects", {"Delete": {"Objects": [{"Key": "k", "VersionId": "1"}]}}, (("version", "yes"),)),
+        ("GetObject", {"Bucket": "n--euw1-az1--x-s3"}, (("variant", "express"),)),
     ],
 )
 def test_facets_name_what_decided_and_never_its_value(
@@ -117,6 +118,139 @@ def test_detail_is_never_finer_than_the_resources(
 def test_an_arn_of_another_kind_is_not_believed() -> None:
     answer = resolve("dynamodb", "GetItem", {"TableName": "arn:aws:s3:::b"}, region="eu-west-1", account="1")
     assert answer.authorizations == (("dynamodb:GetItem", ("arn:aws:dynamodb:*:*:table/*",)),)
+
+
+# --- roles that are passed ----------------------------------------------------------------------
+
+ROLE = "arn:aws:iam::111122223333:role/app"
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params", "arns", "to"),
+    [
+        ("lambda", "CreateFunction", {"Role": ROLE}, (ROLE,), "lambda.amazonaws.com"),
+        ("glue", "CreateJob", {"Role": "Etl"}, ("arn:aws:iam::111122223333:role/*Etl",), "glue.amazonaws.com"),
+        ("sagemaker", "CreateModel", {"ExecutionRoleArn": ROLE}, (ROLE,), None),
+        (
+            "ecs",
+            "RegisterTaskDefinition",
+            {"taskRoleArn": ROLE, "executionRoleArn": f"{ROLE}2"},
+            (ROLE, f"{ROLE}2"),
+            "ecs-tasks.amazonaws.com",
+        ),
+        ("ec2", "RunInstances", {"IamInstanceProfile": {"Name": "web"}}, ("arn:aws:iam::111122223333:role/*",), None),
+        ("emr", "RunJobFlow", {"JobFlowRole": "EMR_EC2"}, ("arn:aws:iam::111122223333:role/*",), None),
+    ],
+)
+def test_a_role_that_is_handed_to_a_service_is_passed(
+    service: str, operation: str, params: dict[str, object], arns: tuple[str, ...], to: str | None
+) -> None:
+    answer = resolve(service, operation, params, account="111122223333")
+    assert dict(answer.authorizations)["iam:PassRole"] == arns
+    assert dict(answer.facets).get("iam:PassedToService") == to
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "params"),
+    [
+        ("sts", "AssumeRole", {"RoleArn": ROLE}),
+        ("lambda", "CreateFunction", {"FunctionName": "f"}),
+        ("iot", "CreateAuditSuppression", {"resourceIdentifier": {"iamRoleArn": ROLE}}),
+        ("glue", "CreateJob", {"CodeGenConfigurationNodes": {"n": {"RedshiftSource": {"TmpDirIAMRole": ROLE}}}}),
+    ],
+)
+def test_a_role_that_is_named_or_assumed_is_not_passed(service: str, operation: str, params: dict[str, object]) -> None:
+    assert "iam:PassRole" not in dict(resolve(service, operation, params).authorizations)
+
+
+# --- what is stored heals -----------------------------------------------------------------------
+
+
+def again(answer: Resolution, service: str, operation: str) -> Resolution:
+    return rederive(service, operation, answer.facets, answer.authorizations, detail=answer.detail)
+
+
+def test_the_version_that_stored_an_answer_derives_it_again() -> None:
+    for file, number, case in CASES:
+        asked = {name: case[name] for name in ASKED if name in case}
+        answer = resolve(case["service"], case["operation"], case["params"], **asked)
+        assert again(answer, case["service"], case["operation"]) == answer, f"{file}:{number}"
+
+
+def test_an_answer_of_the_identity_rule_is_read_with_the_rows_of_today() -> None:
+    healed = rederive("glue", "BatchGetJobs", (), (("glue:BatchGetJobs", ("*",)),), detail="service")
+    assert [action for action, _ in healed.authorizations] == ["glue:BatchGetJobs", "glue:GetJob"]
+    assert healed.authorizations[0][1] == ("arn:aws:glue:*:*:job/*",)
+    assert (healed.mapping, healed.detail) == ("table", "service")
+
+
+def test_a_new_action_on_the_same_resources_takes_their_arns() -> None:
+    job = ("arn:aws:glue:eu-west-1:111122223333:job/etl",)
+    healed = rederive("glue", "BatchGetJobs", (), (("glue:BatchGetJobs", job),), detail="container")
+    assert healed.authorizations == (("glue:BatchGetJobs", job), ("glue:GetJob", job))
+    assert healed.detail == "container"
+
+
+def test_facets_that_this_version_does_not_know_decide_nothing() -> None:
+    healed = rederive("s3", "PutObject", (("of-tomorrow", "yes"), ("variant", "none-of-ours")), ())
+    assert healed.authorizations == (("s3:PutObject", ("arn:aws:s3:::*/*",)),)
+    assert (healed.facets, healed.detail) == ((), "service")
+
+
+# --- beyond one call ----------------------------------------------------------------------------
+
+
+def test_what_a_call_is_checked_for_is_among_what_its_operation_may_be() -> None:
+    for file, number, case in CASES:
+        possible = coverage.possible(case["service"], case["operation"])
+        assert set(case["authorizations"]) <= possible, f"{file}:{number}"
+        assert not any(coverage.unobservable(action) for action in possible), f"{file}:{number}"
+
+
+@pytest.mark.parametrize("action", ["rds-db:connect", "ssmmessages:OpenDataChannel", "kafka-cluster:Connect"])
+def test_what_no_operation_shows_is_unobservable_in_any_spelling(action: str) -> None:
+    assert coverage.unobservable(action)
+    assert coverage.unobservable(action.upper())
+    assert coverage.emitters(action) == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "patterns"),
+    [
+        ("s3", "GetObject", {"kms:Decrypt"}),
+        ("sqs", "SendMessage", {"kms:GenerateDataKey"}),
+        ("athena", "StartQueryExecution", {"glue:*", "s3:*"}),
+        ("cloudformation", "CreateStack", {"*"}),
+        ("dynamodb", "ExportTableToPointInTime", {"s3:PutObject"}),
+        ("redshift-data", "ExecuteStatement", {"redshift:GetClusterCredentials"}),
+        ("efs", "CreateMountTarget", {"ec2:CreateNetworkInterface"}),
+        ("cloudwatch", "PutMetricAlarm", {"iam:CreateServiceLinkedRole"}),
+        ("kafka", "CreateCluster", {"kafka:TagResource"}),
+    ],
+)
+def test_a_service_may_use_grants_on_the_callers_behalf(service: str, operation: str, patterns: set[str]) -> None:
+    assert patterns <= set(coverage.forwarded(service, operation))
+
+
+def test_a_call_that_nothing_forwards_needs_no_other_grant() -> None:
+    assert coverage.forwarded("sts", "GetCallerIdentity") == ()
+    assert coverage.forwarded("no-such-service", "Get") == ()
+
+
+def test_emitters_name_every_layer() -> None:
+    assert ("glue", "GetUnfilteredTableMetadata", "table") in coverage.emitters("glue:GetTable")
+    assert ("dynamodb", "ExecuteStatement", "derived") in coverage.emitters("dynamodb:PartiQLSelect")
+    assert ("lambda", "CreateFunction", "table") in coverage.emitters("iam:PassRole")
+    assert ("sagemaker", "CreateModel", "identity") in coverage.emitters("iam:PassRole")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("cognito-idp", "GetClientToken"), ("sso", "GetRoleCredentials"), ("connectparticipant", "SendMessage")],
+)
+def test_a_call_without_a_signature_is_checked_for_nothing(service: str, operation: str) -> None:
+    answer = resolve(service, operation, {})
+    assert (answer.authorizations, answer.mapping, answer.detail) == ((), "derived", "none")
 
 
 # --- whatever the caller passes -----------------------------------------------------------------

@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 
 from credwatch_agent import __version__
-from credwatch_agent.cli import diff, explain, policy_check, recommend, report, serve, simulate, snapshot
+from credwatch_agent.cli import (
+    actions,
+    diff,
+    explain,
+    operations,
+    policy_check,
+    recommend,
+    report,
+    serve,
+    simulate,
+    snapshot,
+    transfer,
+)
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, EXIT_CODES, USAGE
 
@@ -34,6 +46,10 @@ app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("policy-check")(policy_check.policy_check)
+app.command("actions")(actions.actions)
+app.command("operations")(operations.operations)
+app.command("export")(transfer.export)
+app.command("import")(transfer.import_)
 
 
 def _version(asked: bool) -> None:

@@ -27,6 +27,9 @@ def report(
     window: Annotated[
         float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
     ] = Settings().window_days,
+    statements: Annotated[
+        bool, typer.Option("--statements", help="Show each role with its users and its statements.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> int:
     """Compare granted with used. Exit code 0: clean, 1: findings, 2: usage, 3: something could not be known."""
@@ -37,7 +40,7 @@ def report(
     if json:
         out.print(as_json.render(made), soft_wrap=True)
     else:
-        table.render(made, out)
+        table.render(made, out, statements=statements)
     return _exit_code(made, bool(attached.missing))
 
 

@@ -1,4 +1,4 @@
-"""The report for a terminal: first who signs with what, then what is wrong, then what is not known.
+"""The report for a terminal: who signs with what, what is wrong, what is granted and used, what is not known.
 
 Readable at 80 columns, without colour, and where it is piped into a file. Nothing that matters is
 cut: names wrap. Knows rich and nothing of where the report came from.
@@ -6,6 +6,8 @@ cut: names wrap. Knows rich and nothing of where the report came from.
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from collections.abc import Iterator
 
@@ -17,7 +19,8 @@ from rich.text import Text
 
 from credwatch_agent.evidence import Carrier, State
 from credwatch_agent.exports.json import moment
-from credwatch_agent.findings import Finding, Severity
+from credwatch_agent.exports.layout import laid_out
+from credwatch_agent.findings import Finding, Fix, Severity, Subject
 from credwatch_agent.report import Report, RoleRow, ServiceRow, StatementRow
 
 _COLOURS = {
@@ -28,21 +31,20 @@ _COLOURS = {
     Severity.INFO: "dim",
 }
 _MOST_USED = 6
+_INDENT = 8
 _WIDE = 100
 
 
-def render(report: Report, console: Console) -> None:
-    """Print the report to a console."""
-    for part in _parts(report, console.width):
+def render(report: Report, console: Console, *, statements: bool = False) -> None:
+    """Print the report to a console; with `statements`, each role with its users and its statements."""
+    for part in _parts(report, console.width, statements):
         console.print(part)
 
 
-def _parts(report: Report, width: int) -> Iterator[RenderableType]:
+def _parts(report: Report, width: int, statements: bool) -> Iterator[RenderableType]:
     yield Text(f"account {report.account_id or '(unknown)'}  region {report.region or '(unknown)'}", style="bold")
-    yield Text(
-        f"{report.calls} calls by {len(report.services)} services in the last {_days(report.window_days)}; "
-        f"policies as of {moment(report.snapshot_ns)}"
-    )
+    yield Text(f"{report.calls} calls by {len(report.services)} services in the last {_days(report.window_days)}")
+    yield Text(f"policies as of {moment(report.snapshot_ns)}")
     if report.window_days < report.default_days:
         yield Text(
             f"The window was shortened from {_days(report.default_days)} to {_days(report.window_days)}: "
@@ -51,13 +53,18 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         )
     yield from _section("Services: who signs with what")
     yield _services(report, width)
-    yield from _section("Roles: what is granted, what was used")
-    for role in report.roles:
-        yield _role(role)
-    yield from _silent(report)
-    yield from _section(f"Findings: {len(report.findings)}" if report.findings else "Findings: none")
+    yield from _notes(report)
+    yield from _section(f"Findings: {len(report.findings)}, worst first" if report.findings else "Findings: none")
     for finding in report.findings:
-        yield _finding(finding)
+        yield _finding(finding, width)
+    yield from _section("Roles: what is granted, what was used")
+    if statements:
+        for role in report.roles:
+            yield _role(role)
+    else:
+        yield _roles(report)
+    yield from _states_explained(report)
+    yield from _silent(report)
     yield from _section("Not known" if report.unknown else "Not known: nothing was missing")
     for sentence in report.unknown:
         yield _item("-", sentence)
@@ -85,6 +92,15 @@ def _services(report: Report, width: int) -> Table:
     return table
 
 
+def _notes(report: Report) -> Iterator[RenderableType]:
+    """Say what the table's marks mean, where it has them."""
+    yield _item("used:", "actions seen in use, of those that the role grants")
+    if any(not row.exact for row in report.services):
+        yield _item(">=:", "at least: a process has not ended, or was killed")
+    if any(row.granted is None for row in report.services):
+        yield _item("?:", "it signs with no role of this account, so there is no grant to compare with")
+
+
 def _service(row: ServiceRow, longest: int) -> tuple[RenderableType, ...]:
     family, _, container = row.name.partition("/")
     names = [family if family == container else row.name]
@@ -106,6 +122,29 @@ def _broken(names: list[str], longest: int) -> str:
 
 
 # --- roles ----------------------------------------------------------------------------------------
+
+_EXPLAINED = {
+    State.UNOBSERVABLE: "no SDK call needs the action, so no recorder can see its use",
+    State.INSUFFICIENT: "not seen, but the evidence is not enough to call it unused: see `Not known`",
+}
+
+
+def _roles(report: Report) -> Table:
+    """A row a role that somebody reported with: its actions by state of evidence."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("role")
+    for name in ("granted", *(state.value for state in State)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for role in report.roles:
+        counts = dict(role.states)
+        cells = [str(counts.get(state) or "-") for state in State]
+        table.add_row(role.name, str(sum(counts.values())), *cells)
+    return table
+
+
+def _states_explained(report: Report) -> Iterator[RenderableType]:
+    present = {state for role in report.roles for state, count in role.states if count}
+    yield from (_item(f"{state.value}:", meaning) for state, meaning in _EXPLAINED.items() if state in present)
 
 
 def _role(role: RoleRow) -> RenderableType:
@@ -146,21 +185,37 @@ def _silent(report: Report) -> Iterator[RenderableType]:
 # --- findings -------------------------------------------------------------------------------------
 
 
-def _finding(finding: Finding) -> RenderableType:
+def _finding(finding: Finding, width: int) -> RenderableType:
     head = Text()
     head.append(f"{finding.severity.value:<8} ", style=_COLOURS[finding.severity])
     head.append(finding.id, style="bold")
-    head.append(f"  {finding.subject}")
+    head.append(f"  {_subject(finding)}")
     lines: list[RenderableType] = [head, _item(" ", finding.sentence)]
     lines += [_item("   -", sentence) for sentence in finding.evidence]
     for fix in finding.fixes:
         lines.append(_item("   fix:", fix.sentence))
         if fix.text:
-            lines.append(Padding(Text(fix.text), (0, 0, 0, 8)))
+            lines.append(Padding(Text(_text(fix, width - _INDENT)), (0, 0, 0, _INDENT)))
     if finding.also:
         lines.append(_item("   also:", ", ".join(finding.also)))
     lines.append(_item("   see:", "; ".join(finding.references)))
     return Group(*lines, Text())
+
+
+def _subject(finding: Finding) -> str:
+    """Return the subject as people say it: a role's name in place of its ARN."""
+    if finding.kind in (Subject.ROLE, Subject.STATEMENT):
+        return re.sub(r"^arn:\S+/", "", finding.subject)
+    return finding.subject
+
+
+def _text(fix: Fix, width: int) -> str:
+    if fix.language != "json":
+        return fix.text
+    try:
+        return laid_out(json.loads(fix.text), width)
+    except ValueError:  # a part of a document, to be put into another
+        return fix.text
 
 
 def _item(mark: str, sentence: str) -> RenderableType:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from credwatch_agent.compare import StatementView, Use
+from credwatch_agent.evidence import Signed
+from credwatch_agent.findings.model import Fix
 from credwatch_agent.iam.catalogue import resource_types
-from credwatch_agent.iam.pattern import could_match, covers
+from credwatch_agent.iam.pattern import could_match, covers, included, resource_tokens, tokens
 from credwatch_agent.snapshot import Policy, Role
 
 VERSION = "2012-10-17"
@@ -31,6 +33,21 @@ def statements(grants: Mapping[str, Iterable[str]]) -> list[dict[str, Any]]:
     return [
         {"Effect": "Allow", "Action": actions, "Resource": list(resources)} for resources, actions in groups.items()
     ]
+
+
+def wanted(signed: Iterable[Signed]) -> dict[str, set[str]]:
+    """Return each action that allowed calls needed, with the resources."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for item in signed:
+        if item.usage.outcome == "allowed":
+            for action, resources in item.usage.authorizations:
+                found[action].update(resources or ("*",))
+    return dict(found)
+
+
+def policy_fix(sentence: str, found: Mapping[str, Iterable[str]]) -> Fix:
+    """Return a fix with the policy that allows what was found; without one where nothing was."""
+    return Fix(sentence, document(statements(found)), "json") if found else Fix(sentence)
 
 
 def observed(uses: Iterable[Use]) -> dict[str, set[str]]:
@@ -126,4 +143,20 @@ def _fork(role: Role, policy: Policy) -> str:
             f"aws iam attach-role-policy --role-name {role.name} --policy-arn {copy}",
             f"aws iam detach-role-policy --role-name {role.name} --policy-arn {policy.arn}",
         )
+    )
+
+
+def within(inner: StatementView, outer: StatementView) -> bool:
+    """Tell whether an Allow statement is surely contained in another; False is "not shown"."""
+    ours, theirs = inner.statement, outer.statement
+    if ours.not_actions or theirs.not_actions or not ours.resources or not theirs.resources:
+        return False
+    if theirs.conditions and theirs.conditions != ours.conditions:
+        return False
+    if any("${" in entry for entry in (*ours.resources, *theirs.resources)):
+        return False
+    actions = [tokens(action.lower(), variables=False) for action in theirs.actions]
+    resources = [resource_tokens(entry, variables=False) for entry in theirs.resources]
+    return all(included(tokens(action.lower(), variables=False), actions) for action in ours.actions) and all(
+        included(resource_tokens(entry, variables=False), resources) for entry in ours.resources
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from credwatch_agent.findings.model import Finding, Rule
@@ -24,14 +24,21 @@ def fold(found: Iterable[Finding], rules: Iterable[Rule]) -> tuple[Finding, ...]
             other
             for subject in subjects
             for other in at[subject]
-            if other != position and every[other].id in absorbs.get(finding.id, ())
+            if other != position
+            and every[other].id in absorbs.get(finding.id, ())
+            and (not finding.detail or not every[other].detail or finding.detail == every[other].detail)
         }
     gone = set().union(*swallowed.values()) if swallowed else set()
     return tuple(
-        replace(finding, also=tuple(sorted({every[i].id for i in _reach(position, swallowed)} - {finding.id})))
+        _with(finding, [every[i] for i in _reach(position, swallowed)])
         for position, finding in enumerate(every)
         if position not in gone
     )
+
+
+def _with(finding: Finding, absorbed: Sequence[Finding]) -> Finding:
+    worst = min((finding, *absorbed), key=lambda each: each.severity.rank).severity
+    return replace(finding, also=tuple(sorted({each.id for each in absorbed} - {finding.id})), severity=worst)
 
 
 def _by_subject(every: Iterable[Finding]) -> Mapping[str, list[int]]:

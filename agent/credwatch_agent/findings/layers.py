@@ -70,12 +70,11 @@ def _on_fargate(place: Place) -> bool:
 def cause(place: Place) -> str:
     """Return why a process of a task signs as its host, as far as its environment and the task tell."""
     uri = place.credentials_uri
-    known = place.definition is not None or place.task is not None
     if uri == "present":
         return EXPLICIT
     if uri == "stripped" or (uri == "absent" and place.role_arn):
         return STRIPPED
-    if known and place.definition is not None and not place.role_arn:
+    if place.definition is not None and not place.role_arn:
         return NO_TASK_ROLE
     return UNDETERMINED
 
@@ -130,6 +129,11 @@ def _definition(place: Place) -> str:
 
 
 def _give_a_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
+    yield from _new_role(signed, index)
+    yield from _block(signed, index)
+
+
+def _new_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
     place = signed[0].place
     account = index.snapshot.account_id or place.process.resource.get("cloud.account.id", "") or "ACCOUNT"
     role = f"{place.workload.family}-task-role"
@@ -138,19 +142,13 @@ def _give_a_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
         grants.task_trust(account),
         "json",
     )
-    wanted: dict[str, set[str]] = {}
-    for item in signed:
-        if not item.usage.chain and item.usage.outcome == "allowed":
-            for action, resources in item.usage.authorizations:
-                wanted.setdefault(action, set()).update(resources or ("*",))
-    if wanted:
-        yield Fix("Grant it what the workload was seen to use.", grants.document(grants.statements(wanted)), "json")
+    wanted = grants.wanted(item for item in signed if not item.usage.chain)
+    yield grants.policy_fix("Grant it what the workload was seen to use.", wanted)
     yield Fix(
         "Name the role in the task definition, then deploy it.",
         f'"taskRoleArn": "arn:aws:iam::{account}:role/{role}"',
         "json",
     )
-    yield from _block(signed, index)
 
 
 def _pass_the_variable(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
@@ -241,11 +239,10 @@ def infra_role_used_for_app_calls(world: World) -> Iterator[Finding]:
             ),
             evidence=(words.calls(signed), words.reporters(places(signed)), words.mapping(signed)),
             fixes=(
-                Fix(
+                grants.policy_fix(
                     "Move these grants to a role of the workload's own, a task role in ECS, and take them from"
                     f" `{words.name(role)}`.",
-                    grants.document(grants.statements(_used(signed))),
-                    "json",
+                    grants.wanted(signed),
                 ),
             ),
             role_arn=role,
@@ -266,14 +263,6 @@ def _foreign(item: Signed, index: Index) -> bool:
     role = index.roles.get(item.role_arn)
     own = (*CONTAINER_INSTANCE, *(baseline(role, index) if role else ()))
     return any(not matches(action, own) for action in item.usage.actions)
-
-
-def _used(signed: Sequence[Signed]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for item in signed:
-        for action, resources in item.usage.authorizations:
-            found.setdefault(action, set()).update(resources or ("*",))
-    return found
 
 
 # --- task-without-task-role -------------------------------------------------------------------------
@@ -302,7 +291,7 @@ def task_without_task_role(world: World) -> Iterator[Finding]:
                 *((words.calls(signed),) if signed else ()),
             ),
             fixes=(
-                tuple(_give_a_role(signed, world.index))[:-1]
+                tuple(_new_role(signed, world.index))
                 if signed
                 else (
                     Fix(

@@ -58,7 +58,8 @@ class Finding:
     workload, ARN for a role, `ROLE-ARN policy NAME statement` for a statement. `evidence` are
     sentences with figures. `first_ns` and `last_ns` span what was seen, 0 where nothing was.
     `related` are other subjects at which the same cause shows. `policy` and `statement` (its
-    position, -1 if none) say where in the role's policies the finding lies.
+    position, -1 if none) say where in the role's policies the finding lies. `detail` tells findings
+    of one subject apart, such as the action of a denied call.
     """
 
     id: str
@@ -77,23 +78,25 @@ class Finding:
     related: tuple[str, ...] = ()
     policy: str = ""
     statement: int = -1
+    detail: str = ""
 
     @property
     def fingerprint(self) -> str:
         """Return what stays the same as long as the same thing is wrong: 16 hex digits."""
-        text = "\0".join((self.id, self.kind.value, self.subject, self.cause))
+        text = "\0".join((self.id, self.kind.value, self.subject, self.cause, self.detail))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class World:
-    """All that a rule may look at."""
+    """All that a rule may look at. `earlier` compares the same telemetry with an earlier snapshot, if there is one."""
 
     index: Index
     telemetry: Telemetry
     joined: Joined
     roles: tuple[RoleView, ...]
     now_ns: int
+    earlier: tuple[RoleView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Rule:
     """A row of the table: `check` yields findings of this id; `absorbs` are ids that follow from the same cause.
 
     A finding absorbs another with one of these ids whose subject is its own or one of its
-    `related`; the other is then listed under `also`. `references` are put into each finding. The
+    `related`, and whose detail, where both have one, is the same; the other is then listed under
+    `also`, and the worse of the two severities stays. `references` are put into each finding. The
     texts are the rule's documentation; `docs/findings.md` is generated from them.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -46,3 +47,43 @@ def places(signed: Iterable[Signed]) -> tuple[Place, ...]:
 def first(values: Iterable[str]) -> str:
     """Return the first value that is not empty, or "" """
     return next((value for value in values if value), "")
+
+
+ROLE_SOURCES = frozenset(
+    {
+        "ec2-instance-profile",
+        "ecs-task-role",
+        "eks-pod-identity",
+        "web-identity",
+        "lambda-execution-role",
+        "imds-other",
+        "container-other",
+        "assumed-role",
+        "sso",
+        "login",
+    }
+)
+"""Sources that give out the temporary keys of a role."""
+
+LITERALS = frozenset({"explicit", "environment", "shared-credentials-file", "config-file"})
+"""Sources that hold a key as text, from whomever."""
+
+
+def pseudonym(text: str) -> str:
+    """Return a key's pseudonym, also where the recorder was told to send the id itself."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if text[:4] in {"AKIA", "ASIA"} else text
+
+
+WAYS = {
+    "environment": "environment variables",
+    "shared-credentials-file": "the shared credentials file",
+    "config-file": "the AWS config file",
+    "explicit": "its code",
+}
+"""Sources that hold a key as text, in words."""
+
+
+def site(item: Signed) -> str:
+    """Return where in the application a call was made, as `file:line`, or "" """
+    usage = item.usage
+    return f"{usage.code_file}:{usage.code_line}" if usage.code_file else ""

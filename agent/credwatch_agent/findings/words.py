@@ -39,7 +39,9 @@ def name(arn: str) -> str:
 
 
 def span(first_ns: int, last_ns: int) -> str:
-    return f"first {stamp(first_ns)}, last {stamp(last_ns)}"
+    """Say between which times: the first is when counting began, so no later than the first call."""
+    first, last = stamp(first_ns), stamp(last_ns)
+    return f"at {first}" if first == last else f"between {first} and {last}"
 
 
 def calls(signed: Sequence[Signed]) -> str:
@@ -49,7 +51,7 @@ def calls(signed: Sequence[Signed]) -> str:
         totals[f"{item.usage.service}:{item.usage.operation}"] += item.row.calls
     kinds = ", ".join(f"{kind} {number:,}" for kind, number in totals.most_common(MANY))
     rest = f" and {count(len(totals) - MANY, 'other kind')}" if len(totals) > MANY else ""
-    return f"{count(sum(totals.values()), 'call')} ({kinds}{rest}): {span(*seen(signed))}"
+    return f"{count(sum(totals.values()), 'call')} ({kinds}{rest}) {span(*seen(signed))}"
 
 
 def uses(found: Sequence[Use]) -> str:
@@ -57,7 +59,7 @@ def uses(found: Sequence[Use]) -> str:
     total = sum(use.calls for use in found)
     first, last = min(use.first_ns for use in found), max(use.last_ns for use in found)
     where = listed(sorted({name for use in found for name in use.where}))
-    return f"{count(total, 'call')} by {where}: {span(first, last)}"
+    return f"{count(total, 'call')} by {where} {span(first, last)}"
 
 
 def seen(signed: Iterable[Signed]) -> tuple[int, int]:
@@ -86,3 +88,14 @@ def reporters(places: Iterable[Place]) -> str:
     what = f" ({entries})" if entries else ""
     final = "all ended: counts are exact" if not running else f"{running:,} not ended: counts are a lower bound"
     return f"{count(len(found), 'process')} reported{what}, {final}"
+
+
+def either(parts: Iterable[str]) -> str:
+    """Return `a`, `a or b`, `a, b or c`."""
+    every = list(dict.fromkeys(parts))
+    return " or ".join(filter(None, (", ".join(every[:-1]), every[-1])))
+
+
+def iso(ns: int) -> str:
+    """Return a time as policies write it."""
+    return datetime.fromtimestamp(ns // 10**9, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

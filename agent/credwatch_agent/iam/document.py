@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from credwatch_agent.iam.condition import Condition, problem, split
 from credwatch_agent.iam.context import text
-from credwatch_agent.iam.pattern import Globs, Resources, actions
+from credwatch_agent.iam.pattern import Globs, Resources, actions, resources
 
 VERSIONS = ("2008-10-17", "2012-10-17")
 _POLICY_KEYS = frozenset({"Version", "Id", "Statement"})
@@ -67,7 +67,7 @@ class Statement:
         object.__setattr__(self, "allows", self.effect == "Allow")
         object.__setattr__(self, "action_globs", actions(self.actions or self.not_actions))
         entries = self.resources or self.not_resources
-        object.__setattr__(self, "resource_globs", Resources(entries, variables=self.variables))
+        object.__setattr__(self, "resource_globs", resources(entries, variables=self.variables))
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ class Globs:
         """Say whether any of the patterns matches the whole of `value`."""
         if self._regex is not None and self._regex(value) is not None:
             return True
-        return any(_simulate(each, value) for each in self._automata)
+        return bool(self._automata) and any(_simulate(each, value) for each in self._automata)
 
 
 @lru_cache(maxsize=16_384)
@@ -179,6 +179,11 @@ def globs(*patterns: Tokens) -> Globs:
 
 def actions(patterns: Iterable[str]) -> Globs:
     """Compile action patterns: wildcards anywhere, case ignored."""
+    return _actions(tuple(patterns))
+
+
+@lru_cache(maxsize=16_384)
+def _actions(patterns: tuple[str, ...]) -> Globs:
     return Globs((tokens(each.lower(), variables=False) for each in patterns), ignore_case=True)
 
 
@@ -214,6 +219,12 @@ class Resources:
             elif isinstance(filled, tuple):
                 truth = either(truth, match(globs(filled)))
         return truth
+
+
+@lru_cache(maxsize=16_384)
+def resources(entries: tuple[str, ...], *, variables: bool) -> Resources:
+    """Return the compiled entries of an element, from a bounded cache: many statements have the same."""
+    return Resources(entries, variables=variables)
 
 
 @lru_cache(maxsize=65_536)

@@ -15,6 +15,7 @@ from credwatch_agent.iam.catalogue import expand
 from credwatch_agent.iam.condition import OPERATORS, Condition, date, number, problem
 from credwatch_agent.iam.document import Policy, Statement
 from credwatch_agent.iam.evaluate import Decision, evaluate
+from credwatch_agent.iam.imply import MAX_MAGNITUDE
 from credwatch_agent.iam.language import Word
 from credwatch_agent.iam.pattern import Variable
 from credwatch_agent.iam.request import Request
@@ -32,17 +33,23 @@ def refuting(
     inner: Sequence[Policy], outer: Sequence[Policy], action: Word, resource: Word, statements: Iterable[Statement]
 ) -> Request | None:
     """Return a request that `inner` allows and `outer` denies, or None if none was found."""
-    filled = {each.key: each.default or "x" for each in resource if isinstance(each, Variable)}
-    arn = "".join(each if isinstance(each, str) else filled[each.key] for each in resource)
-    if not (arn == "*" or (arn.startswith("arn:") and arn.count(":") >= 5)):
-        return None
+    variables = [each for each in resource if isinstance(each, Variable)]
     name = "".join(map(str, action))
     about = [each for each in statements if _speaks_of(each, name)]
-    for context in contexts([clause for each in about for clause in each.conditions], filled):
-        request = Request(name, arn, context=context)
-        if _refutes(request, inner, outer):
-            return _named(request, inner, outer)
+    for value in _VARIABLES if variables else _VARIABLES[:1]:
+        filled = {each.key: value for each in variables}
+        arn = "".join(each if isinstance(each, str) else value for each in resource)
+        if not (arn == "*" or (arn.startswith("arn:") and arn.count(":") >= 5)):
+            return None
+        for context in contexts([clause for each in about for clause in each.conditions], filled):
+            request = Request(name, arn, context=context)
+            if _refutes(request, inner, outer):
+                return _named(request, inner, outer)
     return None
+
+
+_VARIABLES = ("x", "x:x")
+"""Values of policy variables that are tried: a `*` within a segment does not cross the second."""
 
 
 def _refutes(request: Request, inner: Sequence[Policy], outer: Sequence[Policy]) -> bool:
@@ -96,9 +103,9 @@ def _samples(operator: str, value: str) -> Iterator[str]:
         yield value.swapcase()
         yield f"{value}x"
     elif operator.startswith("Numeric"):
-        yield from (f"{number(value) + shift:f}" for shift in (0, -1, 1))
+        yield from (f"{near:f}" for near in _near(number(value), Decimal("0.5")))
     elif operator.startswith("Date"):
-        yield from (_moment(date(value) + shift) for shift in (0, -1, 1))
+        yield from (_moment(near) for near in _near(date(value), Decimal(0)))
     elif operator == "Bool":
         yield from ("true", "false")
     elif operator == "BinaryEquals":
@@ -108,5 +115,15 @@ def _samples(operator: str, value: str) -> Iterator[str]:
         yield from (str(block[0]), str(block[-1]), "192.0.2.1", "2001:db8::1")
 
 
+def _near(value: Decimal, fraction: Decimal) -> Iterator[Decimal]:
+    """Return values around a number; none around one so large or fine that they would not differ."""
+    if not value or -MAX_MAGNITUDE <= value.adjusted() <= MAX_MAGNITUDE:
+        yield from (value + shift for shift in (0, -1, 1, fraction))
+
+
 def _moment(seconds: Decimal) -> str:
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Write a time as people do, where the calendar holds it."""
+    try:
+        return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{'-' if seconds < 0 else ''}00000{abs(seconds):f}"

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from credwatch import semconv
+from credwatch_agent.otlp.layers import MAX_ITEM, Budget, entries, filled
 from credwatch_agent.otlp.wire import (
     MAX_ATTRIBUTES,
     MAX_TEXT,
@@ -24,10 +26,9 @@ from credwatch_agent.otlp.wire import (
     Encoding,
     Rejections,
     check_time,
-    limit_entries,
-    parse,
     resource_texts,
     scalar,
+    to_protobuf,
 )
 from credwatch_agent.records import Span, SpanValue
 
@@ -60,22 +61,17 @@ class Traces:
 
 def decode_traces(body: bytes, encoding: Encoding, *, now_ns: int) -> Traces:
     """Return the spans of an `ExportTraceServiceRequest`. Raises `Malformed` for a body that is none."""
-    request = parse(body, encoding, ExportTraceServiceRequest())
-    limit_entries(_sizes(request))
+    content = to_protobuf(body, encoding, ExportTraceServiceRequest)
     rejections = Rejections()
     spans: list[Span] = []
-    for entry in request.resource_spans:
-        resource = resource_texts(entry.resource.attributes)
-        for span in (span for scope in entry.scope_spans for span in scope.spans):
-            spans.extend(_take(span, encoding, resource, now_ns, rejections))
+    for entry in entries(content, Budget()):
+        resource = resource_texts(filled(Resource(), entry.resource).attributes)
+        for item in entry.items:
+            if len(item) > MAX_ITEM:
+                rejections.add(1, f"a span was rejected: it is larger than {MAX_ITEM} bytes")
+            else:
+                spans.extend(_take(filled(WireSpan(), item), encoding, resource, now_ns, rejections))
     return Traces(tuple(spans), rejections.count, rejections.message)
-
-
-def _sizes(request: ExportTraceServiceRequest) -> Iterator[int]:
-    yield len(request.resource_spans)
-    for entry in request.resource_spans:
-        yield len(entry.scope_spans)
-        yield from (len(scope.spans) for scope in entry.scope_spans)
 
 
 def _take(
@@ -105,7 +101,7 @@ def _span(span: WireSpan, encoding: Encoding, resource: dict[str, str], now_ns: 
 
 
 def _digits(value: bytes, encoding: Encoding) -> str:
-    # OTLP/JSON has hex digits, but they were read as base64 (see `wire.parse`): back to the text
+    # OTLP/JSON has hex digits, but they were read as base64 (see `wire.to_protobuf`): back to the text
     return value.hex() if encoding == "protobuf" else base64.b64encode(value).decode().lower()
 
 

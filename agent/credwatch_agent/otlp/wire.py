@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal
 
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 Encoding = Literal["protobuf", "json"]
@@ -17,9 +17,6 @@ Scalar = str | bool | int | float
 MAX_TEXT = 65_536
 """Characters of one attribute that are taken; recorders send some hundred."""
 
-MAX_ENTRIES = 100_000
-"""Resources, scopes, metrics and points (or spans) of one request; a Collector's batch has some 10,000."""
-
 MAX_ATTRIBUTES = 1_000
 """Attributes of one thing that are looked at; recorders send some thirty."""
 
@@ -27,10 +24,8 @@ _MAX_JSON_VALUES = 1_000_000  # objects and lists: what a body of points of some
 _MAX_RESOURCE_ATTRIBUTES = 128
 _MAX_RESOURCE_TEXT = 4_096
 _MAX_SENTENCES = 3
-_AHEAD_NS = 24 * 3600 * 10**9
-_EARLIEST_NS = 1_577_836_800 * 10**9  # 2020-01-01: before any recorder existed
-
-M = TypeVar("M", bound=Message)
+AHEAD_NS = 24 * 3600 * 10**9
+EARLIEST_NS = 1_577_836_800 * 10**9  # 2020-01-01: before any recorder existed
 
 
 class Malformed(ValueError):
@@ -65,21 +60,19 @@ class Rejections:
         return "; ".join(kept) + ("; and more" if len(self._sentences) > _MAX_SENTENCES else "")
 
 
-def parse(body: bytes, encoding: Encoding, message: M) -> M:
-    """Fill `message` from a body in protobuf or OTLP/JSON; unknown fields are ignored.
+def to_protobuf(body: bytes, encoding: Encoding, request: type[Message]) -> bytes:
+    """Return a body in protobuf, whatever it came in; unknown fields of OTLP/JSON are ignored.
 
     Raises `Malformed`. Ids in JSON are hexadecimal where protobuf's own mapping has base64: they
     are read as base64 here, and `traces` undoes it.
     """
+    if encoding == "protobuf":
+        return body
     try:
-        if encoding == "protobuf":
-            message.ParseFromString(body)
-        else:
-            json_format.ParseDict(_object(body), message, ignore_unknown_fields=True)
-    except (DecodeError, json_format.Error, ValueError, RecursionError) as error:
+        return json_format.ParseDict(_object(body), request(), ignore_unknown_fields=True).SerializeToString()
+    except (json_format.Error, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise Malformed(f"the body is no OTLP {type(message).__name__} in {encoding}: {printable(reason)}") from None
-    return message
+        raise Malformed(f"the body is no OTLP request in json: {printable(reason)}") from None
 
 
 def _object(body: bytes) -> dict[str, object]:
@@ -88,17 +81,8 @@ def _object(body: bytes) -> dict[str, object]:
         raise ValueError(f"it has more than {_MAX_JSON_VALUES} objects and lists; send smaller batches")
     document = json.loads(body)
     if not isinstance(document, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - `parse` turns every ValueError into its answer
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - `to_protobuf` turns every ValueError into its answer
     return document
-
-
-def limit_entries(sizes: Iterable[int]) -> None:
-    """Raise `Malformed` as soon as the sizes of a request's lists, outermost first, pass the limit."""
-    total = 0
-    for size in sizes:
-        total += size
-        if total > MAX_ENTRIES:
-            raise Malformed(f"the body has more than {MAX_ENTRIES} entries; send smaller batches")
 
 
 def scalar(value: AnyValue) -> Scalar | None:
@@ -135,8 +119,8 @@ def check_time(what: str, time_ns: int, now_ns: int) -> int:
     """Return a time that can be believed, else raise `BrokenPoint`."""
     if not time_ns:
         raise BrokenPoint(f"it has no {what}")
-    if time_ns < _EARLIEST_NS:
+    if time_ns < EARLIEST_NS:
         raise BrokenPoint(f"its {what} is before the year 2020: check the sender's clock")
-    if time_ns > now_ns + _AHEAD_NS:
+    if time_ns > now_ns + AHEAD_NS:
         raise BrokenPoint(f"its {what} is more than a day ahead of the agent's clock: check both clocks")
     return time_ns

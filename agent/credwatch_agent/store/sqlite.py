@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
+from credwatch.semconv import Usage
 from credwatch_agent.records import Batch, Span, Telemetry
 from credwatch_agent.store import MAX_SPANS, StoreError, texts
-from credwatch_agent.store.reduce import Row, telemetry
+from credwatch_agent.store.reduce import Row, batches, telemetry
 
 APPLICATION_ID = 0x63726477  # "crdw": SQLite's mark of whose file it is
 
@@ -70,13 +71,8 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 )
 
 
-class _Point(NamedTuple):
-    kind: str
-    text: str
-    start_ns: int
-    value: int
-    last_ns: int
-    exact: bool
+_Point = tuple[int, int, int, int, bool]
+"""Interned attributes, start, value, last, exact."""
 
 
 class SqliteStore:
@@ -87,6 +83,7 @@ class SqliteStore:
         self._connection = connection
         self._lock = threading.Lock()
         self._interned: dict[tuple[str, str], int] = {}
+        self._usages: dict[int, tuple[Usage, int]] = {}
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, wait_s: float = 5.0) -> SqliteStore:
@@ -128,13 +125,26 @@ class SqliteStore:
             connection.execute("DELETE FROM span WHERE seq <= (SELECT max(seq) FROM span) - ?", (MAX_SPANS,))
 
     def telemetry(self, since_ns: int = 0) -> Telemetry:
+        processes, rows = self._all(since_ns)
+        with self._readable():
+            return telemetry(processes, rows, since_ns)
+
+    def batches(self) -> Iterator[Batch]:
+        with self._readable():
+            yield from batches(*self._all(0))
+
+    def _all(self, since_ns: int) -> tuple[list[tuple[str, str, int, int]], list[Row]]:
         with self._transaction("DEFERRED") as connection:
             processes = connection.execute(
-                "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= ?", (since_ns,)
+                "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= ? ORDER BY id",
+                (since_ns,),
             ).fetchall()
-            rows = [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
+            return processes, [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            return telemetry(processes, rows, since_ns)
+            yield
         except ValueError as error:
             raise StoreError(f"the database `{self._path}` holds a row that this agent cannot read: {error}") from error
 
@@ -158,15 +168,32 @@ class SqliteStore:
 
     def _put(self, connection: sqlite3.Connection, batch: Batch) -> None:
         resource = texts.from_mapping(batch.resource)
-        for process_id, points in _by_process(batch).items():
-            first_ns, last_ns = min(p.start_ns for p in points), max(p.last_ns for p in points)
+        rows: list[tuple[int, int, int, int, int, bool]] = []
+        for process_id, points in self._by_process(connection, batch).items():
+            first_ns, last_ns = min(p[1] for p in points), max(p[3] for p in points)
             connection.execute(_UPSERT_PROCESS, (process_id, resource, first_ns, last_ns))
             (process,) = connection.execute("SELECT id FROM process WHERE process_id = ?", (process_id,)).fetchone()
-            rows = [
-                (process, self._intern(connection, p.kind, p.text), p.start_ns, p.value, p.last_ns, p.exact)
-                for p in points
-            ]
-            connection.executemany(_UPSERT_POINT, rows)
+            rows += [(process, *point) for point in points]
+        connection.executemany(_UPSERT_POINT, rows)
+
+    def _by_process(self, connection: sqlite3.Connection, batch: Batch) -> Mapping[str, Sequence[_Point]]:
+        found: dict[str, list[_Point]] = defaultdict(list)
+        for process_id, usage, value, start_ns, time_ns, exact in batch.usage:
+            # decoding gives one object for what repeats
+            known = self._usages.get(id(usage))
+            if known is None or known[0] is not usage:
+                known = usage, self._intern(connection, "usage", texts.from_usage(usage))
+                if len(self._usages) >= _MAX_INTERNED:
+                    self._usages.clear()
+                self._usages[id(usage)] = known
+            found[process_id].append((known[1], start_ns, value, time_ns, exact))
+        for key in batch.keys:
+            attributes = self._intern(connection, "key", texts.from_key(key))
+            found[key.process_id].append((attributes, key.first_ns, key.value, key.last_ns, True))
+        for health in batch.health:
+            attributes = self._intern(connection, "health", health.metric)
+            found[health.process_id].append((attributes, health.start_ns, health.value, health.time_ns, True))
+        return found
 
     def _intern(self, connection: sqlite3.Connection, kind: str, text: str) -> int:
         known = self._interned.get((kind, text))
@@ -180,6 +207,11 @@ class SqliteStore:
         self._interned[kind, text] = found
         return found
 
+    def _forget(self) -> None:
+        # ids interned in a transaction are gone with it, or with what was folded
+        self._interned.clear()
+        self._usages.clear()
+
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
         with self._lock, _sentences(self._path):
@@ -188,25 +220,10 @@ class SqliteStore:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                # ids interned in this transaction are gone with it
-                self._interned.clear()
+                self._forget()
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def _by_process(batch: Batch) -> Mapping[str, Sequence[_Point]]:
-    found: dict[str, list[_Point]] = {}
-    for usage in batch.usage:
-        point = _Point("usage", texts.from_usage(usage.usage), usage.start_ns, usage.value, usage.time_ns, usage.exact)
-        found.setdefault(usage.process_id, []).append(point)
-    for key in batch.keys:
-        point = _Point("key", texts.from_key(key), key.first_ns, key.value, key.last_ns, True)
-        found.setdefault(key.process_id, []).append(point)
-    for health in batch.health:
-        point = _Point("health", health.metric, health.start_ns, health.value, health.time_ns, True)
-        found.setdefault(health.process_id, []).append(point)
-    return found
 
 
 def _prepare(path: Path, read_only: bool) -> None:

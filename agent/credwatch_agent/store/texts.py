@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 
 from credwatch.semconv import Usage, decode, encode
 from credwatch_agent.records import KeySighting, Span
@@ -25,6 +26,7 @@ def to_mapping(text: str) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=4_096)  # ingest writes the same usages again and again
 def from_usage(usage: Usage) -> str:
     return _canonical(encode(usage))
 

@@ -150,6 +150,27 @@ REFERENCE: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "UpdateSubscriber": "budgets:ModifyBudget",
         },
     ),
+    "keyspaces": (
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_keyspaces.html",
+        {
+            "CreateKeyspace": "cassandra:Create",
+            "CreateTable": "cassandra:Create",
+            "CreateType": "cassandra:Create",
+            "DeleteKeyspace": "cassandra:Drop",
+            "DeleteTable": "cassandra:Drop",
+            "DeleteType": "cassandra:Drop",
+            "GetKeyspace": "cassandra:Select",
+            "GetTable": "cassandra:Select",
+            "GetTableAutoScalingSettings": "cassandra:Select",
+            "GetType": "cassandra:Select",
+            "ListKeyspaces": "cassandra:Select",
+            "ListTables": "cassandra:Select",
+            "ListTypes": "cassandra:Select",
+            "RestoreTable": "cassandra:Restore",
+            "UpdateKeyspace": "cassandra:Alter",
+            "UpdateTable": "cassandra:Alter",
+        },
+    ),
 }
 
 

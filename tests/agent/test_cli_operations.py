@@ -1,0 +1,97 @@
+"""`actions` and `operations` answer what the map knows, as text and as JSON, and say clearly what they cannot read."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from credwatch_agent.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_actions_say_what_a_call_is_checked_for_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(capsys, "actions", "s3:PutObject", "--param", "Bucket=photos", "--param", "ACL=public-read")
+    assert code == 0
+    assert "s3:PutObjectAcl  on  arn:aws:s3:::photos/*" in printed
+    assert "because  acl=yes" in printed
+
+
+def test_actions_as_json_read_parameters_that_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(
+        capsys, "actions", "ec2:StartInstances", "--param", 'InstanceIds=["i-1"]', "--region", "eu-west-1",
+        "--account", "111122223333", "--json",
+    )  # fmt: skip
+    assert code == 0
+    answer = json.loads(printed)
+    assert answer["authorizations"] == {"ec2:StartInstances": ["arn:aws:ec2:eu-west-1:111122223333:instance/i-1"]}
+    assert answer["mapping"] == "table"
+
+
+def test_an_unknown_call_has_its_reason_and_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(capsys, "actions", "iotthingsgraph:GetEntities")
+    assert code == 3
+    assert "retired" in printed
+
+
+def test_lines_are_answered_line_by_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        json.dumps({"service": "sqs", "operation": "SendMessage", "params": {"QueueUrl": "q"}, "region": "eu-west-1"}),
+        json.dumps({"service": "sts", "operation": "GetCallerIdentity"}),
+    ]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    code, printed, _ = run(capsys, "actions", "--jsonl")
+    answers = [json.loads(line) for line in printed.splitlines()]
+    assert code == 0
+    assert [list(answer["authorizations"]) for answer in answers] == [["sqs:SendMessage"], ["sts:GetCallerIdentity"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("nope", "line 1 is not JSON"),
+        ("[]", "line 1 is no JSON object"),
+        ('{"service": "s3"}', "line 1 has no text `operation`"),
+        ('{"service": "s3", "operation": "GetObject", "params": []}', "line 1 has `params` that are no JSON object"),
+        ('{"service": "s3", "operation": "GetObject", "region": 7}', "line 1 has a `region` that is no text"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_answered_with_its_error(
+    line: str, sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(line))
+    code, printed, _ = run(capsys, "actions", "--jsonl")
+    assert code == 2
+    assert json.loads(printed)["error"].startswith(sentence)
+
+
+@pytest.mark.parametrize("arguments", [("actions", "s3"), ("actions", "s3:PutObject", "--param", "ACL")])
+def test_a_call_that_is_written_wrong_is_usage(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, *arguments)[0] == 2
+
+
+def test_operations_name_the_calls_behind_an_action(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(capsys, "operations", "glue:gettable", "--json")
+    answer = json.loads(printed)
+    assert code == 0
+    assert answer["action"] == "glue:GetTable"
+    assert {"service": "glue", "operation": "GetUnfilteredTableMetadata", "mapping": "table"} in answer["operations"]
+    assert answer["unobservable"] is False
+
+
+def test_an_action_that_no_operation_shows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(capsys, "operations", "rds-db:connect")
+    assert code == 0
+    assert "no evidence can say that it is unused" in printed
+
+
+def test_an_action_that_does_not_exist_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, wrong = run(capsys, "operations", "s3:Nothing")
+    assert code == 2
+    assert "is no IAM action" in wrong
