@@ -278,12 +278,12 @@ class _Allowing:
         return found
 
 
-_WILD = re.compile(r"[*?$]")
+_WILD = re.compile(r"[*?]")
 
 
 def _literal(pattern: str) -> str:
-    """Return the part of an ARN or pattern before its first wildcard or variable."""
-    return _WILD.split(pattern, maxsplit=1)[0]
+    """Return the part of an ARN or pattern before its first wildcard; of one with a variable nothing, the engine's."""
+    return "" if "$" in pattern else _WILD.split(pattern, maxsplit=1)[0]
 
 
 def _beginnings(statement: Statement) -> tuple[str, ...]:
