@@ -131,7 +131,7 @@ def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits
 
 def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
     parsed, problems = _parse(role)
-    uses = tuple(_uses(signed))
+    uses = tuple(uses_of(signed))
     statements = [
         (policy, document, statement)
         for policy, document in parsed
@@ -173,7 +173,8 @@ def _parse(role: Role) -> tuple[list[tuple[Policy, documents.Policy]], tuple[str
     return parsed, tuple(problems)
 
 
-def _uses(signed: Iterable[Signed]) -> Iterator[Use]:
+def uses_of(signed: Iterable[Signed]) -> Iterator[Use]:
+    """Return the uses of all calls: each action on each resource with each outcome once, in order."""
     groups: defaultdict[tuple[str, str, str], list[Signed]] = defaultdict(list)
     for item in signed:
         for action, resources in item.usage.authorizations:

@@ -9,6 +9,7 @@ from credwatch_agent.evidence import Gap, Reason, Signed, State
 from credwatch_agent.evidence import Settings as Window
 from credwatch_agent.recommend.model import Attached, Call, Recommendation, Settings
 from credwatch_agent.recommend.role import recommend
+from credwatch_agent.snapshot import Role
 
 REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
 """Outcomes of calls that no policy has to keep: they did not succeed."""
@@ -26,7 +27,12 @@ def calls(signed: Iterable[Signed]) -> Iterator[Call]:
 
 def attached(view: RoleView) -> list[Attached]:
     """Return the role's policies, parsed where they parse."""
-    return [Attached.read(each.name, each.document, each.arn, each.attachments) for each in view.role.policies]
+    return attached_to(view.role)
+
+
+def attached_to(role: Role) -> list[Attached]:
+    """Return a role's policies, parsed where they parse."""
+    return [Attached.read(each.name, each.document, each.arn, each.attachments) for each in role.policies]
 
 
 def keep(view: RoleView) -> Callable[[str], str]:
