@@ -134,7 +134,7 @@ def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits
 
 def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
     parsed, read, problems = _parse(role)
-    uses = tuple(_uses(signed))
+    uses = tuple(uses_of(signed))
     attributed = _attribute(parsed, uses)
     served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
     unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits)
@@ -178,7 +178,8 @@ def _parse(role: Role) -> tuple[list[_Attached], tuple[documents.Policy, ...], t
     return parsed, tuple(read), tuple(problems)
 
 
-def _uses(signed: Iterable[Signed]) -> Iterator[Use]:
+def uses_of(signed: Iterable[Signed]) -> Iterator[Use]:
+    """Return the uses of all calls: each action on each resource with each outcome once, in order."""
     groups: defaultdict[tuple[str, str, str], list[Signed]] = defaultdict(list)
     for item in signed:
         for action, resources in item.usage.authorizations:

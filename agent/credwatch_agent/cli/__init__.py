@@ -24,6 +24,7 @@ from credwatch_agent.cli import (
     simulate,
     snapshot,
     transfer,
+    watch,
 )
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, EXIT_CODES, USAGE
@@ -46,6 +47,7 @@ app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("policy-check")(policy_check.policy_check)
+app.command("watch")(watch.watch)
 app.command("actions")(actions.actions)
 app.command("operations")(operations.operations)
 app.command("export")(transfer.export)
