@@ -32,6 +32,7 @@ NOWHERE = CallSite()
 # by id: code objects of equal text compare equal, whatever file they are from. The value keeps the id taken
 _of_library: dict[int, tuple[CodeType, bool]] = {}
 _sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}
+_entries: dict[int, CodeType] = {}
 
 
 # How deep the application's frame was last time. Looking there first costs a fraction of walking:
@@ -44,8 +45,10 @@ def find() -> CallSite:
     try:
         frame = sys._getframe(_depth)  # inspect.stack() reads source files
         # the same place again: the SDK's frame ends where the application's begins
-        if _entry(sys._getframe(_depth - 1)) and not _library(frame):
-            return _site(frame)
+        if id(sys._getframe(_depth - 1).f_code) in _entries:
+            known = _sites.get((id(frame.f_code), frame.f_lineno))
+            if known is not None:
+                return known[1]
     except ValueError:  # not that deep
         pass
     return _walk()
@@ -53,21 +56,23 @@ def find() -> CallSite:
 
 def _walk() -> CallSite:
     global _depth  # noqa: PLW0603 - a guess that any thread may overwrite
-    frame: FrameType | None = sys._getframe(1)
+    last = sys._getframe(1)
+    frame: FrameType | None = last
     depth = 0
     while frame is not None:
         if not _library(frame):
+            _remember_entry(last.f_code)
             _depth = depth
             return _site(frame)
-        frame = frame.f_back
+        last, frame = frame, frame.f_back
         depth += 1
     return NOWHERE
 
 
-def _entry(frame: FrameType) -> bool:
-    """Tell whether a frame is a client's method: all that it calls is the SDK's."""
-    code = frame.f_code
-    return code.co_name == "_api_call" and _library(frame)
+def _remember_entry(code: CodeType) -> None:
+    # a client's method: all that it calls is the SDK's, so no frame of the application is nearer
+    if code.co_name == "_api_call" and id(code) not in _entries and len(_entries) < _CACHE_LIMIT:
+        _entries[id(code)] = code
 
 
 def _library(frame: FrameType) -> bool:

@@ -261,7 +261,7 @@ class OtlpExport:
                 from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
                 self._collected = _collector()
-                self._spans = self._made(span_exporter)
+                self._spans = self._made(span_exporter) if self._settings.sends_spans else None
                 self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
                 self._provider.add_span_processor(self._collected)
                 quiet()

@@ -22,7 +22,7 @@ from credwatch.ledger import Ledger
 from credwatch.operations import resolve
 from credwatch.probe import expects_imds, fetch
 from credwatch.provenance import Registry, Surroundings
-from credwatch.recorder import CONTEXT, Holder, Recorder, UsageKey
+from credwatch.recorder import CONTEXT, Recorder, UsageKey
 from credwatch.semconv import ENTRY_POINT, RECORDER_VERSION
 from credwatch.settings import Settings
 from credwatch.signature import from_form, from_request
@@ -77,8 +77,7 @@ class Instrumentation:
             self.registry,
             self.ledger,
             clock,
-            self._finished,
-            capture,
+            capture if settings.spans != "off" else _nothing,
             detail=settings.resources,
             call_site=settings.call_site,
             resolve=self.guard.wrap(resolve),
@@ -96,6 +95,7 @@ class Instrumentation:
             settings.export_interval,
             plain_key_ids=plain,
         )
+        self.recorder.finished = self.worker.finished
         wrap = self.guard.wrap
         self._events: tuple[tuple[str, Callable[..., Any]], ...] = (
             ("before-parameter-build", wrap(self.recorder.opened)),
@@ -105,11 +105,9 @@ class Instrumentation:
         self._observe_signed = wrap(self._signed)
         self._observe_container = wrap(self._container_answered)
         self._observe_imds = wrap(self._imds_answered)
+        self._observe_source = wrap(self._source_held)
         self._wrapped: list[tuple[type, str, Any, Any]] = []
         self._asyncio = False
-
-    def _finished(self, call: Any) -> None:
-        self.worker.finished(call)
 
     # --- attaching
 
@@ -165,6 +163,7 @@ class Instrumentation:
         self._wrapped.append((seam.owner, seam.name, wrapper, original))
 
     def _seams(self) -> tuple[Seam, ...]:
+        from botocore.credentials import AssumeRoleCredentialFetcher  # noqa: PLC0415
         from botocore.signers import RequestSigner  # noqa: PLC0415
         from botocore.utils import ContainerMetadataFetcher, InstanceMetadataFetcher  # noqa: PLC0415
 
@@ -172,9 +171,11 @@ class Instrumentation:
             Seam(RequestSigner, "sign", self._around_sign, "which key signed"),
             Seam(ContainerMetadataFetcher, "retrieve_full_uri", self._around_container, "the task's role"),
             Seam(InstanceMetadataFetcher, "_get_credentials", self._around_imds, "the instance's role"),
+            Seam(AssumeRoleCredentialFetcher, "_create_client", self._around_source, "where a profile's chain begins"),
         )
 
     def _asyncio_seams(self) -> tuple[Seam, ...]:
+        from aiobotocore.credentials import AioAssumeRoleCredentialFetcher  # noqa: PLC0415
         from aiobotocore.signers import AioRequestSigner  # noqa: PLC0415
         from aiobotocore.utils import AioContainerMetadataFetcher, AioInstanceMetadataFetcher  # noqa: PLC0415
 
@@ -182,6 +183,12 @@ class Instrumentation:
             Seam(AioRequestSigner, "sign", self._around_async_sign, "which key signed"),
             Seam(AioContainerMetadataFetcher, "retrieve_full_uri", self._around_async_container, "the task's role"),
             Seam(AioInstanceMetadataFetcher, "_get_credentials", self._around_async_imds, "the instance's role"),
+            Seam(
+                AioAssumeRoleCredentialFetcher,
+                "_create_client",
+                self._around_async_source,
+                "where a profile's chain begins",
+            ),
         )
 
     def missing(self) -> dict[str, str]:
@@ -228,16 +235,22 @@ class Instrumentation:
 
     def _signed(self, signer: Any, operation: str, request: Any, signing_type: str) -> None:
         context = request.context
-        if CONTEXT not in context and signing_type == "standard":
-            self.hook(signer._event_emitter)
         if signing_type == "presign-post":
             found = from_form(context.get("s3-presign-post-fields") or {})
         else:
             found = from_request(request.headers, request.url, getattr(request, "data", None))
-        signing = context.get("signing") or {}
-        holder = _holder(signing.get("request_credentials") or signer._credentials)
-        signed_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
-        self.recorder.signed(context, found, request.url, holder, signing_type != "standard", signed_as)
+        given_as = None
+        if signing_type != "standard":
+            given_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
+        elif CONTEXT not in context:
+            self.hook(signer._event_emitter)
+        signing = context.get("signing")
+        if found.kind == "bearer":  # the client may hold keys beside the token
+            credentials = getattr(signer, "_auth_token", None)
+        else:
+            credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
+        method = getattr(credentials, "method", None) or ""
+        self.recorder.signed(context, found, request.url, method, lambda: _key_of(credentials), given_as)
 
     def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
         observe = self._observe_container
@@ -288,6 +301,30 @@ class Instrumentation:
         if isinstance(answer, Mapping) and "AccessKeyId" in answer:
             self.registry.imds(str(answer["AccessKeyId"]), fetcher.get_base_url().rstrip("/"), role_name)
 
+    def _around_source(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_source
+
+        def _create_client(fetcher: Any, *args: Any, **kwargs: Any) -> Any:
+            client = original(fetcher, *args, **kwargs)
+            observe(fetcher)
+            return client
+
+        return _create_client
+
+    def _around_async_source(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        observe = self._observe_source
+
+        async def _create_client(fetcher: Any, *args: Any, **kwargs: Any) -> Any:
+            client = await original(fetcher, *args, **kwargs)
+            observe(fetcher)
+            return client
+
+        return _create_client
+
+    def _source_held(self, fetcher: Any) -> None:
+        credentials = fetcher._source_credentials
+        self.registry.held(_key_of(credentials), getattr(credentials, "method", None) or "")
+
     # --- life
 
     def forked(self) -> None:
@@ -298,15 +335,16 @@ class Instrumentation:
         self.worker.forked()
 
 
-def _holder(credentials: Any) -> Holder:
-    """What a client says it holds; reads no attribute that would refresh credentials."""
-    if credentials is None:
-        return Holder()
-    method = str(getattr(credentials, "method", "") or "")
+def _nothing() -> None:
+    """No parent is needed where no span is made."""
+
+
+def _key_of(credentials: Any) -> str:
+    """The key id that a client says it holds; reads no attribute that would refresh credentials."""
     frozen = getattr(credentials, "_frozen_credentials", None)
     if frozen is None and "access_key" in getattr(credentials, "__dict__", {}):
         frozen = credentials
-    return Holder(method, str(getattr(frozen, "access_key", "") or "") if frozen is not None else "")
+    return str(getattr(frozen, "access_key", "") or "")
 
 
 def _rpc(opt_in: str) -> str:

@@ -35,13 +35,13 @@ class Key(Hashable, Protocol):
 
 
 class Entry:
-    """The count of one usage. `sent` is the value that the receiver is known to have."""
+    """The count of one usage. `sent` is the value that the receiver is known to have, `last_ns` its newest call."""
 
-    __slots__ = ("calls", "sent")
+    __slots__ = ("calls", "last_ns", "sent")
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.sent = 0
+        self.calls = self.sent = 0
+        self.last_ns = 0
 
 
 _DRAIN_AT = 1_024
@@ -79,11 +79,11 @@ class Ledger(Generic[K]):
         finally:
             self._lock.release()
 
-    def snapshot(self) -> list[tuple[K, int, int]]:
-        """Return each usage with its count and the count last confirmed, everything pending counted."""
+    def snapshot(self) -> list[tuple[K, int, int, int]]:
+        """Return each usage, its count, the count last confirmed and the time of its last call; nothing is pending."""
         with self._lock:  # only ever held while counting: no I/O under it
             self._drain()
-            return [(key, entry.calls, entry.sent) for key, entry in self._entries.items()]
+            return [(key, entry.calls, entry.sent, entry.last_ns) for key, entry in self._entries.items()]
 
     def acknowledge(self, sent: Iterable[tuple[K, int]]) -> None:
         """Note the values that the receiver confirmed."""
@@ -97,10 +97,12 @@ class Ledger(Generic[K]):
         return len(self._entries)
 
     def _drain(self) -> None:
-        pending = self._pending
+        pending, entries = self._pending, self._entries
         while pending:
             key, sighting, time_ns = pending.popleft()
-            self._entry(key).calls += 1
+            entry = entries.get(key) or self._entry(key)
+            entry.calls += 1
+            entry.last_ns = max(entry.last_ns, time_ns)  # threads end out of order, the clock may step back
             self.total += 1
             if sighting is not None:
                 sighting.calls += 1

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 TIMEOUT = 1.0
 _MOST = 65_536
 
+
+class _Limited(socket.socket):
+    """Receives until a moment and not after it: a limit of each read alone lets an endpoint drip for ever."""
+
+    until = 0.0
+
+    def recv_into(self, *args: Any) -> int:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return super().recv_into(*args)
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        until = time.monotonic() + TIMEOUT
+        super().connect()
+        limited = _Limited(self.sock.family, self.sock.type, self.sock.proto, self.sock.detach())
+        limited.until = until
+        self.sock = limited
+
+
+class _Handler(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_Connection, request)
+
+
 # no proxy: these endpoints are on the host or the link; no redirect: they never send one
 _opener = urllib.request.OpenerDirector()
-_opener.add_handler(urllib.request.HTTPHandler())
+_opener.add_handler(_Handler())
 _opener.add_handler(urllib.request.HTTPSHandler())
 
 

@@ -178,6 +178,11 @@ class Registry:
         identity = Identity(source, provider, key_type(key_id), False, chain, principal_arn, "", account)
         self._learn(key_id, identity, None if parent is None or parent.settled else parent.question)
 
+    def held(self, key_id: str, method: str) -> None:
+        """botocore assumes a role with a key that it holds by `method`; its own STS client calls it `explicit`."""
+        if key_id and method not in ("", "explicit"):
+            self._learn(key_id, *self._by_method(key_id, method))
+
     def _learn(self, key_id: str, identity: Identity, question: Question | None) -> None:
         with self._lock:
             if key_id not in self._facts:
@@ -185,6 +190,10 @@ class Registry:
                 self._facts[key_id] = self._intern(identity, question)
 
     # --- a key signs
+
+    def seen(self, key_id: str, method: str) -> Key | None:
+        """Return the sighting of a key that signed before in the same way; takes no lock."""
+        return self._keys.get((key_id, method, False))
 
     def sighted(
         self, signature: Signature, method: str, current_key: str, nested: Callable[[], bool] = bool

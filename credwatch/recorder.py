@@ -16,7 +16,7 @@ from credwatch import callsite, signature
 from credwatch.callsite import CallSite
 from credwatch.ledger import Ledger
 from credwatch.operations import Resolution, resolve
-from credwatch.outcome import ABANDONED, FAILED, SIGNED, Outcome, classify, missing
+from credwatch.outcome import ABANDONED, ALLOWED, FAILED, SIGNED, Outcome, classify, missing
 from credwatch.provenance import Key, Origin, Registry
 from credwatch.semconv import DETAILS, Usage
 from credwatch.signature import Signature
@@ -40,14 +40,8 @@ ISSUERS: Mapping[tuple[str, str], str] = {
     ("cognito-identity", "GetCredentialsForIdentity"): "federation",
 }
 _UNMAPPED = Resolution((), (), "unknown", "", "service")
+_ISSUING = frozenset(operation for _, operation in ISSUERS)
 _PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"))
-
-
-class Holder(NamedTuple):
-    """The credentials that a client holds: botocore's word for them, and their key id as far as known."""
-
-    method: str = ""
-    key_id: str = ""
 
 
 class UsageKey(NamedTuple):
@@ -115,7 +109,8 @@ class Call:
     abandoned: deque[Call] | None
     start_ns: int
     end_ns = 0
-    service = service_id = operation = region = ""
+    service = operation = region = ""
+    model: Any = None
     params: Mapping[str, object] | None = None
     site = callsite.NOWHERE
     parent: object = None
@@ -123,12 +118,17 @@ class Call:
     key: Key | None = None
     attempts = 0
     status = 0
-    code = request_id = host = ""
+    code = request_id = url = ""
     usage: UsageKey | None = None
 
     def __init__(self, abandoned: deque[Call], start_ns: int) -> None:
         self.abandoned = abandoned
         self.start_ns = start_ns
+
+    @property
+    def service_id(self) -> str:
+        """Return AWS's own name of the service, "" where no event told it."""
+        return str(self.model.service_model.service_id) if self.model is not None else ""
 
     def __del__(self) -> None:
         # may run anywhere, even inside our own lock: an append, nothing else
@@ -141,7 +141,7 @@ class Call:
 class Recorder:
     """Follows calls through botocore's events. All collaborators are given; `clock` gives nanoseconds.
 
-    `finished` receives each closed call; `capture` returns what is to be kept of the caller's
+    `finished`, to be set from outside, receives each closed call; `capture` returns what is to be kept of the caller's
     context (the parent of a span), as an opaque value.
     """
 
@@ -150,7 +150,6 @@ class Recorder:
         registry: Registry,
         ledger: Ledger[UsageKey],
         clock: Callable[[], int],
-        finished: Callable[[Call], None],
         capture: Callable[[], object],
         *,
         detail: str = "container",
@@ -160,7 +159,7 @@ class Recorder:
         self.registry = registry
         self._ledger = ledger
         self._clock = clock
-        self._finished = finished
+        self.finished: Callable[[Call], None] = _ignore
         self._capture = capture
         self._detail = detail if detail in DETAILS else "container"
         self._call_site = call_site
@@ -172,18 +171,16 @@ class Recorder:
     def opened(self, params: Mapping[str, object], model: Any, context: dict[str, Any], **_: object) -> None:
         """`before-parameter-build`: the last moment at which parameters are what the caller gave."""
         call = self._open(context)
-        call.service, call.service_id = model.service_model.service_name, str(model.service_model.service_id)
-        call.operation = model.name
+        call.model, call.service, call.operation = model, model.service_model.service_name, model.name
         # botocore's handlers change parameters in place later on
-        call.params = dict(params) if isinstance(params, Mapping) else None
+        call.params = dict(params) if isinstance(params, (dict, Mapping)) else None
 
     def _open(self, context: dict[str, Any]) -> Call:
-        call = Call(self._abandoned, self._clock())
+        call = context[CONTEXT] = Call(self._abandoned, self._clock())
         call.region = context.get("client_region") or ""
         call.parent = self._capture()
         if self._call_site:
             call.site = callsite.find()
-        context[CONTEXT] = call
         if self._abandoned:
             self.reap()
         return call
@@ -193,13 +190,14 @@ class Recorder:
         context: dict[str, Any],
         found: Signature,
         url: str,
-        holder: Holder,
-        presigned: bool,
-        signed_as: tuple[str, str] = ("", ""),
+        method: str,
+        current_key: Callable[[], str],
+        presigned_as: tuple[str, str] | None = None,
     ) -> None:
         """A request was signed (each attempt is): the key in the signature tells who it was.
 
-        `signed_as`: the signer's (signing name, operation), for requests that no event announced.
+        `method` is botocore's word for the client's credentials, `current_key` reads their key id.
+        `presigned_as` is the signer's (signing name, operation) where the request is given away.
         """
         call: Call | None = context.get(CONTEXT)
         if call is None:  # the client is older than we are: only this first call lacks its parameters
@@ -207,11 +205,14 @@ class Recorder:
         call.attempts += 1
         call.signature = found
         if self._detail != "none":  # the host of a request names the bucket
-            call.host = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
-        call.key = self.registry.sighted(found, holder.method, holder.key_id, _nested)
-        if presigned:
+            call.url = url
+        if call.service == "sts":  # the only client of botocore's own that holds the keys of others as `explicit`
+            call.key = self.registry.sighted(found, method, current_key(), _nested)
+        else:
+            call.key = self.registry.seen(found.key_id, method) or self.registry.sighted(found, method, current_key())
+        if presigned_as is not None:
             if not call.service or found.kind == "post":  # botocore announces a form as CreateBucket
-                call.service, call.operation = call.service or found.signing_name or signed_as[0], signed_as[1]
+                call.service, call.operation = call.service or found.signing_name or presigned_as[0], presigned_as[1]
             self._close(call, SIGNED)
 
     def answered(self, http_response: Any, parsed: Any, model: Any, context: dict[str, Any], **_: object) -> None:
@@ -220,22 +221,18 @@ class Recorder:
         if call is None or call.abandoned is None:
             return
         if not call.service:
-            call.service, call.service_id = model.service_model.service_name, str(model.service_model.service_id)
-            call.operation = model.name
+            call.model, call.service, call.operation = model, model.service_model.service_name, model.name
         if not call.attempts:
             call.abandoned = None  # answered by a stub: nothing was signed
             return
-        call.status = int(getattr(http_response, "status_code", 0) or 0)
-        answer = parsed if isinstance(parsed, Mapping) else {}
-        error = answer.get("Error") or {}
-        call.code = str(error.get("Code", "")) if call.status >= 300 else ""
+        call.status = status = int(getattr(http_response, "status_code", 0) or 0)
+        answer = parsed if isinstance(parsed, (dict, Mapping)) else {}
+        outcome = ALLOWED if 200 <= status < 300 else _refused(call, answer.get("Error") or {})
         call.request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
-        outcome = classify(call.service, call.operation, call.status, call.code, str(error.get("Message", "")))
-        params = call.params or {}
+        params = call.params
         self._close(call, outcome)
-        issuer = ISSUERS.get((call.service, call.operation))
-        if issuer is not None and outcome.name == "allowed":
-            self._issued(issuer, call, params, answer)
+        if outcome is ALLOWED and call.operation in _ISSUING:
+            self._issued(call, params or {}, answer)
 
     def failed(self, exception: BaseException, context: dict[str, Any], **_: object) -> None:
         """`after-call-error`: no answer came. A request that was never signed is not a use of credentials."""
@@ -265,43 +262,38 @@ class Recorder:
 
     def _close(self, call: Call, outcome: Outcome) -> None:
         call.abandoned = None
-        call.end_ns = self._clock()
-        call.usage = self._usage(call, outcome)
-        call.params = None
-        self._ledger.add(call.usage, call.key, call.end_ns)
-        self._finished(call)
-
-    def _usage(self, call: Call, outcome: Outcome) -> UsageKey:
+        call.end_ns = end_ns = self._clock()
         region = call.signature.region or call.region
-        resolution = self._resolve(call, region, missing(call.service, call.operation, call.status, call.code))
+        resolution = self._resolve(call, region)
         if outcome.action:
-            named = (outcome.resource,) if outcome.resource and resolution.authorizations else ()
-            resolution = _overridden(resolution, outcome.action, named)
-        if call.key is not None:
-            origin = call.key.origin
-        else:
-            origin = self.registry.keyless(anonymous=call.signature.kind == "unsigned")
-        # what a denial named is in the resolution already; every other outcome is one of few
-        facts = Outcome(outcome.name, outcome.layer) if outcome.action else outcome
-        return UsageKey(origin, call.service, call.operation, resolution, region, facts, call.site)
+            resolution, outcome = _named(resolution, outcome)
+        key = call.key
+        origin = key.origin if key is not None else self.registry.keyless(anonymous=call.signature.kind == "unsigned")
+        call.usage = usage = UsageKey(origin, call.service, call.operation, resolution, region, outcome, call.site)
+        call.params = None
+        self._ledger.add(usage, key, end_ns)
+        self.finished(call)
 
-    def _resolve(self, call: Call, region: str, absent: bool) -> Resolution:
-        detail = self._detail if call.params is not None else "service"
+    def _resolve(self, call: Call, region: str) -> Resolution:
+        params = call.params
         found = self._resolve_operation(
             call.service,
             call.operation,
-            call.params or {},
+            params or {},
             partition=partition(region),
             region=region,
             account=ACCOUNT,
-            detail=detail,
-            missing=absent,
+            detail=self._detail if params is not None else "service",
+            missing=call.status == 404 and missing(call.service, call.operation, call.status, call.code),
         )
         # a fault of the map costs the mapping, never the count
         return found if found is not None else _UNMAPPED
 
-    def _issued(self, source: str, call: Call, params: Mapping[str, object], answer: Mapping[str, Any]) -> None:
+    def _issued(self, call: Call, params: Mapping[str, object], answer: Mapping[str, Any]) -> None:
         """A service gave out credentials: whoever signs with them is at the end of a chain."""
+        source = ISSUERS.get((call.service, call.operation))
+        if source is None:
+            return
         credentials = answer.get("Credentials") or answer.get("roleCredentials") or {}
         key_id = credentials.get("AccessKeyId") or credentials.get("accessKeyId")
         if not key_id:
@@ -314,10 +306,21 @@ class Recorder:
         self.registry.issued(str(key_id), source, arn, account, parent)
 
 
-def _overridden(resolution: Resolution, action: str, named: tuple[str, ...]) -> Resolution:
-    """The message of a denial names what was checked: it beats the map."""
-    arns = named or dict(resolution.authorizations).get(action, ())
-    return resolution._replace(authorizations=((action, arns),))
+def _ignore(_: Call) -> None:
+    """What happens with a closed call until someone wants it."""
+
+
+def _refused(call: Call, error: Mapping[str, Any]) -> Outcome:
+    call.code = str(error.get("Code", "")) if call.status >= 300 else ""
+    return classify(call.service, call.operation, call.status, call.code, str(error.get("Message", "")))
+
+
+def _named(resolution: Resolution, outcome: Outcome) -> tuple[Resolution, Outcome]:
+    """The message of a denial names what was checked: it beats the map, and is part of the resolution then."""
+    arns = dict(resolution.authorizations).get(outcome.action, ())
+    if outcome.resource and resolution.authorizations:
+        arns = (outcome.resource,)
+    return resolution._replace(authorizations=((outcome.action, arns),)), Outcome(outcome.name, outcome.layer)
 
 
 def _nested() -> bool:

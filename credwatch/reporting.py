@@ -17,6 +17,9 @@ from credwatch.telemetry import Point
 
 POINTS_PER_REQUEST = 1_000
 
+Counted = tuple[UsageKey, int, int, int]
+"""Usage, calls, calls confirmed, time of the last call: as the ledger tells it."""
+
 _OF_KEYS = frozenset(row.name for row in semconv.ATTRIBUTES if "key" in row.on.split())
 
 
@@ -37,12 +40,11 @@ class Report:
         self._now_ns = now_ns
         self._plain = plain_key_ids
 
-    def requests(
-        self, entries: Iterable[tuple[UsageKey, int, int]], keys: Iterable[Key], everything: bool
-    ) -> Iterator[Request]:
+    def requests(self, entries: Iterable[Counted], keys: Iterable[Key], everything: bool) -> Iterator[Request]:
         """Yield what changed since it was confirmed (or all) in requests of POINTS_PER_REQUEST points.
 
-        `entries` are (usage, calls, calls confirmed). An identity that is still to be confirmed waits.
+        A point of a usage has the time of its last call, also where it is sent again. An identity that is
+        still to be confirmed waits.
         """
         parts = [*self._usages(entries, everything), *self._keys(keys, everything)]
         for start in range(0, len(parts), POINTS_PER_REQUEST):
@@ -57,18 +59,20 @@ class Report:
         """Return the health points of metric name -> value."""
         return [Point(name, self._process, self._epoch_ns, self._now_ns, value) for name, value in values.items()]
 
-    def _usages(self, entries: Iterable[tuple[UsageKey, int, int]], everything: bool) -> Iterator[Request]:
+    def _usages(self, entries: Iterable[Counted], everything: bool) -> Iterator[Request]:
         # two origins may turn out to be one identity: one point, or the receiver's maximum loses one
-        merged: dict[Usage, list[tuple[UsageKey, int, int]]] = {}
+        merged: dict[Usage, list[Counted]] = {}
         for entry in entries:
             if entry[0].origin.settled:
                 merged.setdefault(entry[0].usage(), []).append(entry)
         for usage, group in merged.items():
-            if everything or any(calls != confirmed for _, calls, confirmed in group):
-                total = sum(calls for _, calls, _ in group)
+            if everything or any(calls != confirmed for _, calls, confirmed, _ in group):
+                total = sum(calls for _, calls, _, _ in group)
                 attributes = {**semconv.encode(usage), **self._process}
-                point = Point(semconv.CALLS, attributes, self._epoch_ns, self._now_ns, total)
-                yield Request([point], [(key, calls) for key, calls, _ in group], [])
+                # a point may not end before it starts, whatever the clock did
+                last = max(self._epoch_ns, *(last_ns for *_, last_ns in group))
+                point = Point(semconv.CALLS, attributes, self._epoch_ns, last, total)
+                yield Request([point], [(key, calls) for key, calls, _, _ in group], [])
 
     def _keys(self, keys: Iterable[Key], everything: bool) -> Iterator[Request]:
         merged: dict[tuple[tuple[str, Scalar], ...], list[Key]] = {}

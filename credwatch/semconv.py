@@ -214,7 +214,10 @@ SPANS_DROPPED = "credwatch.recorder.spans_dropped"
 CALLS_BY_SOURCE = "credwatch.calls.by_source"
 
 METRICS: Mapping[str, tuple[str, str]] = {
-    CALLS: ("{call}", "calls of one distinct usage since the process began; cumulative, monotonic, exact"),
+    CALLS: (
+        "{call}",
+        "calls of one distinct usage since the process began; cumulative, exact; time: that of the last one",
+    ),
     CREDENTIAL_SEEN: ("{call}", "calls signed with one key: start time is its first sighting, time its last"),
     RECORDER_UP: ("{call}", "calls recorded so far, at each interval: the process reports"),
     RECORDER_CLOSED: ("{call}", "calls recorded in total: the process ended and its counts are exact"),

@@ -114,6 +114,12 @@ class Settings:
     # the standard ones that credwatch obeys
     sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", False, _flag, "OpenTelemetry is off: so is credwatch")
     otlp_endpoint: str = _setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", _url, "used where CREDWATCH_ENDPOINT is not set")
+    otlp_metrics_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "", _url, "the same, for counts: wins over OTEL_EXPORTER_OTLP_ENDPOINT"
+    )
+    otlp_traces_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", _url, "the same, for spans of a process without a TracerProvider"
+    )
     otlp_protocol: str = _setting(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         "http/protobuf",
@@ -133,7 +139,13 @@ class Settings:
         """Where telemetry goes: (endpoint, protocol, whether the endpoint is credwatch's own)."""
         own = bool(self.endpoint)
         protocol = self.protocol or self.otlp_protocol
-        return self.endpoint or self.otlp_endpoint, "grpc" if protocol == "grpc" else "http/protobuf", own
+        endpoint = self.endpoint or self.otlp_metrics_endpoint or self.otlp_endpoint
+        return endpoint, "grpc" if protocol == "grpc" else "http/protobuf", own
+
+    @property
+    def sends_spans(self) -> bool:
+        """Whether spans have an endpoint too: the standard one for metrics alone takes none."""
+        return bool(self.endpoint or self.otlp_traces_endpoint or self.otlp_endpoint)
 
 
 def read(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:

@@ -55,9 +55,7 @@ _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(?:[^/,]+)/([^,]*?)/?aws4_reque
 
 def _from_authorization(value: str) -> Signature:
     if value.startswith("AWS4-"):
-        # up to the comma it is the same all day; SDKs write the credential first, others need not
-        found = _from_credential_today(value.partition(",")[0])
-        return found if found is not UNREADABLE else _from_credential(value)
+        return _from_credential(value)
     if value.startswith("Bearer "):
         return Signature("bearer")
     if value.startswith(("AWS ", "AWS3")):  # SigV2 for S3, `AWS AKID:signature`; the old AWS3 of SES
@@ -84,7 +82,11 @@ def _scoped(kind: str, key_id: str, scope: str) -> Signature:
 
 def from_request(headers: Mapping[str, object], url: str, body: object = None) -> Signature:
     """Return who signed a request, from its headers, its URL or (SigV2 in a form) its body."""
-    value = headers.get("Authorization")
+    value = _authorization(headers)
+    if type(value) is str and value[:5] == "AWS4-":
+        # up to the comma it is the same all day; SDKs write the credential first, others need not
+        found = _from_credential_today(value.partition(",")[0])
+        return found if found is not UNREADABLE else _from_credential(value)
     if value:
         return _from_authorization(value.decode() if isinstance(value, bytes) else str(value))
     if "X-Amz-Credential=" in url or "AWSAccessKeyId=" in url:
@@ -92,6 +94,16 @@ def from_request(headers: Mapping[str, object], url: str, body: object = None) -
     if isinstance(body, dict) and "AWSAccessKeyId" in body:
         return Signature("header", str(body["AWSAccessKeyId"]))
     return UNSIGNED
+
+
+def _authorization(headers: Mapping[str, object]) -> object:
+    # botocore's headers are an email message, whose look-up parses each header anew; signing adds last
+    listed = getattr(headers, "_headers", None)
+    if type(listed) is list:
+        for name, value in reversed(listed):
+            if name == "Authorization":
+                return value
+    return headers.get("Authorization")
 
 
 def _from_query(query: str) -> Signature:

@@ -54,7 +54,7 @@ class Spans:
         self._plain = plain_key_ids
         self._provider: TracerProvider | None = None
         self._tracer: Tracer | None = None
-        self._attributes: dict[object, dict[str, Any]] = {}
+        self._known: dict[object, _Described] = {}
 
     def wanted(self, call: Call) -> bool:
         """Return whether the call is to have a span at all."""
@@ -67,7 +67,7 @@ class Spans:
         """Add to the span that another instrumentation made for this call; return whether the call is done with."""
         existing = self._existing(call) if self._mode != "own" else None
         if existing is not None:
-            existing.set_attributes(self._ours(call))
+            existing.set_attributes({**self._described(call).ours, **self._ours(call)})
         return existing is not None or self._mode == "enrich"
 
     def emit(self, call: Call, provider: TracerProvider) -> bool:
@@ -88,15 +88,19 @@ class Spans:
         return span if method.rpartition("/")[2] == call.operation else None
 
     def _make(self, call: Call, provider: TracerProvider) -> None:
+        described = self._described(call)
         span = self._tracer_of(provider).start_span(
-            f"{call.service_id or call.service}.{call.operation}",
+            described.name,
             context=call.parent,  # type: ignore[arg-type]  # opaque to the recorder
             kind=SpanKind.CLIENT,
-            attributes=self._all(call),
+            # what a sampler may decide by; made once a usage, because most spans are not sampled
+            attributes=described.attributes,
             start_time=call.start_ns,
         )
-        if call.status >= 400 or call.code:
-            span.set_status(Status(StatusCode.ERROR))
+        if span.is_recording():
+            span.set_attributes(self._of_call(call))
+            if call.status >= 400 or call.code:
+                span.set_status(Status(StatusCode.ERROR))
         span.end(call.end_ns)
 
     def _tracer_of(self, provider: TracerProvider) -> Tracer:
@@ -105,42 +109,60 @@ class Spans:
             self._tracer = provider.get_tracer(semconv.SCOPE, self._version)
         return self._tracer
 
-    def _ours(self, call: Call) -> dict[str, Any]:
+    def _described(self, call: Call) -> _Described:
         usage = call.usage
-        cached = self._attributes.get(usage)
-        if cached is None and usage is not None:
-            cached = semconv.encode_span(usage.usage())
-            if usage.origin.settled:  # else it may still change
-                if len(self._attributes) > _CACHE_LIMIT:
-                    self._attributes.clear()
-                self._attributes[usage] = cached
-        attributes: dict[str, Any] = {**(cached or {}), semconv.ATTEMPTS: call.attempts}
+        known = self._known.get(usage)
+        if known is None:
+            ours: dict[str, Any] = semconv.encode_span(usage.usage()) if usage is not None else {}
+            service = call.service_id or call.service
+            known = _Described(f"{service}.{call.operation}", ours, {**ours, **self._rpc_of(service, call.operation)})
+            if usage is not None and usage.origin.settled:  # else it may still change
+                if len(self._known) > _CACHE_LIMIT:
+                    self._known.clear()
+                self._known[usage] = known
+        return known
+
+    def _rpc_of(self, service: str, operation: str) -> dict[str, str]:
+        """AWS SDK conventions (OpenTelemetry semantic conventions, "AWS SDK spans")."""
+        old = {"rpc.system": "aws-api", "rpc.service": service, "rpc.method": operation}
+        new = {"rpc.system.name": "aws-api", "rpc.method": f"{service}/{operation}"}
+        return {**(old if self._rpc != "rpc" else {}), **(new if self._rpc else {})}
+
+    def _ours(self, call: Call) -> dict[str, Any]:
+        attributes: dict[str, Any] = {semconv.ATTEMPTS: call.attempts}
         if call.key is not None and call.key.pseudonym:
             attributes[semconv.PSEUDONYM] = call.key.key_id if self._plain else call.key.pseudonym
         return attributes
 
-    def _all(self, call: Call) -> Mapping[str, AttributeValue]:
-        """AWS SDK conventions (OpenTelemetry semantic conventions, "AWS SDK spans") and ours."""
+    def _of_call(self, call: Call) -> Mapping[str, AttributeValue]:
+        """What differs between calls of one usage."""
         attributes = self._ours(call)
-        if self._rpc != "rpc":
-            attributes["rpc.system"] = "aws-api"
-            attributes["rpc.service"] = call.service_id
-            attributes["rpc.method"] = call.operation
-        if self._rpc:
-            attributes["rpc.system.name"] = "aws-api"
-            attributes["rpc.method"] = f"{call.service_id}/{call.operation}"
         if call.status:
             attributes["http.response.status_code"] = call.status
         if call.request_id:
             attributes["aws.request_id"] = call.request_id
         if call.code:
             attributes["error.type"] = call.code
-        if call.host:
-            name, _, port = call.host.rpartition(":") if _PORT.search(call.host) else (call.host, "", "")
+        host = _host(call.url)
+        if host:
+            name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
             attributes["server.address"] = name.strip("[]")
             if port:
                 attributes["server.port"] = int(port)
         return attributes
+
+
+class _Described(NamedTuple):
+    """What all spans of one usage share: name, our attributes, and these with the conventions' own."""
+
+    name: str
+    ours: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+
+
+def _host(url: str) -> str:
+    """Return host and port of a URL: nothing of its path, its query or a user's name in it."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
 
 
 class Point(NamedTuple):

@@ -8,8 +8,9 @@ and asks `evidence` for the state of each granted action. Says nothing of what i
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from credwatch_agent.evidence import (
@@ -26,13 +27,13 @@ from credwatch_agent.evidence import (
     cover,
     judge,
 )
-from credwatch_agent.evidence.baselines import baseline
+from credwatch_agent.evidence.baselines import Forwarded, baseline, forwarding
 from credwatch_agent.evidence.verdict import UNSEEN
 from credwatch_agent.iam import document as documents
 from credwatch_agent.iam.catalogue import expand
-from credwatch_agent.iam.context import EVERY_OTHER
+from credwatch_agent.iam.context import EVERY_OTHER, Truth
 from credwatch_agent.iam.document import PolicyError, Statement
-from credwatch_agent.iam.evaluate import Decision, evaluate
+from credwatch_agent.iam.judge import applies
 from credwatch_agent.iam.request import Request
 from credwatch_agent.snapshot import Index, Policy, Role
 
@@ -89,7 +90,10 @@ class StatementView:
 
 @dataclass(frozen=True, slots=True)
 class RoleView:
-    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows."""
+    """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows.
+
+    `documents` are its policies that parse, Denies included.
+    """
 
     role: Role
     coverage: Coverage
@@ -97,6 +101,7 @@ class RoleView:
     uses: tuple[Use, ...]
     unexplained: tuple[Use, ...]
     problems: tuple[str, ...]
+    documents: tuple[documents.Policy, ...] = ()
 
     @property
     def actions(self) -> Mapping[str, State]:
@@ -126,45 +131,49 @@ def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits
 
 
 def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
-    parsed, problems = _parse(role)
+    parsed, read, problems = _parse(role)
     uses = tuple(_uses(signed))
-    statements = [
-        (policy, document, statement)
-        for policy, document in parsed
-        for statement in document.statements
-        if statement.effect == "Allow"
-    ]
-    attributed = _attribute(role, statements, uses)
-    infrastructure = baseline(role, index)
+    attributed = _attribute(parsed, uses)
+    served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
+    unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits)
     views = tuple(
-        StatementView(
-            policy,
-            statement,
-            tuple(_grants(statement, attributed.seen[i], coverage.gaps, infrastructure, emits)),
-        )
-        for i, (policy, _, statement) in enumerate(statements)
+        StatementView(each.policy, each.statement, tuple(_grants(each.statement, seen, unseen)))
+        for each, seen in zip(parsed, attributed.seen, strict=True)
     )
-    return RoleView(role, coverage, views, uses, attributed.unexplained, problems)
+    return RoleView(role, coverage, views, uses, attributed.unexplained, problems, read)
 
 
-def _parse(role: Role) -> tuple[list[tuple[Policy, documents.Policy]], tuple[str, ...]]:
+class _Attached(NamedTuple):
+    """An Allow statement of one of the role's policies."""
+
+    policy: Policy
+    statement: Statement
+
+
+# the same managed policy is attached to many roles
+_document = lru_cache(maxsize=4096)(documents.parse)
+
+
+def _parse(role: Role) -> tuple[list[_Attached], tuple[documents.Policy, ...], tuple[str, ...]]:
     """Parse each policy on its own: one that does not parse is a problem, the others are unaffected."""
-    parsed: list[tuple[Policy, documents.Policy]] = []
+    parsed: list[_Attached] = []
+    read: list[documents.Policy] = []
     problems: list[str] = []
     for policy in role.policies:
         if not policy.document:
             problems.append(f"policy `{policy.name}` of role `{role.name}`: the snapshot holds no document of it")
             continue
         try:
-            document = documents.parse(policy.name, policy.document)
+            document = _document(policy.name, policy.document)
         except PolicyError as error:
             problems.append(f"policy `{policy.name}` of role `{role.name}` does not parse: {error}")
             continue
-        parsed.append((policy, document))
+        read.append(document)
+        parsed += [_Attached(policy, statement) for statement in document.statements if statement.allows]
         problems += [
             f"policy `{policy.name}` of role `{role.name}`: {problem.message}" for problem in document.problems
         ]
-    return parsed, tuple(problems)
+    return parsed, tuple(read), tuple(problems)
 
 
 def _uses(signed: Iterable[Signed]) -> Iterator[Use]:
@@ -200,10 +209,7 @@ class _Attributed(NamedTuple):
     unexplained: tuple[Use, ...]
 
 
-_Statements = list[tuple[Policy, documents.Policy, Statement]]
-
-
-def _attribute(role: Role, statements: _Statements, uses: tuple[Use, ...]) -> _Attributed:
+def _attribute(statements: Sequence[_Attached], uses: tuple[Use, ...]) -> _Attributed:
     """Lay each use at the statements that allow it.
 
     A statement that allows it for certain used it. Where none does and exactly one may, that one
@@ -211,46 +217,82 @@ def _attribute(role: Role, statements: _Statements, uses: tuple[Use, ...]) -> _A
     """
     seen: list[dict[str, list[_Sighting]]] = [defaultdict(list) for _ in statements]
     unexplained: list[Use] = []
+    allowing = _Allowing(statements)
     for use in uses:
-        answers = [_allows(role, document, statement, use) for _, document, statement in statements]
-        sure = [i for i, answer in enumerate(answers) if answer]
-        maybe = [i for i, answer in enumerate(answers) if answer is None]
+        answers = allowing(use.action, use.resource)
+        sure = [i for i, answer in answers if answer]
+        maybe = [i for i, answer in answers if answer is None]
         proved = set(sure) or (set(maybe) if len(maybe) == 1 else set())
         for i in (*sure, *maybe):
             seen[i][use.action.lower()].append(_Sighting(use, i in proved and use.outcome == "allowed"))
-        if not sure and not maybe and use.outcome == "allowed":
+        if not answers and use.outcome == "allowed":
             unexplained.append(use)
     return _Attributed(seen, tuple(unexplained))
 
 
-def _allows(role: Role, document: documents.Policy, statement: Statement, use: Use) -> bool | None:
-    """Tell whether one statement alone allows a use; None where that cannot be told."""
-    # nothing of the request's context is known, and a `*` of a coarse resource stands for the unknown
-    request = Request(
-        action=use.action,
-        resource=use.resource,
-        principal=role.arn,
-        unknown_keys=EVERY_OTHER,
-        partial="*" in use.resource,
-    )
-    decision = evaluate(request, identity=[replace(document, statements=(statement,))]).decision
-    return None if decision is Decision.UNKNOWN else decision is Decision.ALLOWED
+class _Allowing:
+    """Which of a role's statements allow an action on a resource, each action and each pair asked once.
+
+    Other layers are left out: across accounts, or where a key's own policy must allow too, the role
+    needs its statement all the same.
+    """
+
+    def __init__(self, statements: Sequence[_Attached]) -> None:
+        self._statements = statements
+        self._naming: dict[str, list[tuple[int, Statement]]] = {}
+        self._answers: dict[tuple[str, str], tuple[tuple[int, Truth], ...]] = {}
+
+    def __call__(self, action: str, resource: str) -> tuple[tuple[int, Truth], ...]:
+        """Return the positions of the statements that allow it (True) or of which that cannot be told (None)."""
+        key = action.lower(), resource
+        found = self._answers.get(key)
+        if found is None:
+            found = self._answers[key] = tuple(self._ask(action, resource))
+        return found
+
+    def _ask(self, action: str, resource: str) -> Iterator[tuple[int, Truth]]:
+        # nothing of the request's context is known, and a `*` of a coarse resource stands for the unknown
+        request = Request(action, resource, unknown_keys=EVERY_OTHER, partial="*" in resource)
+        # which bucket is behind an access point is not known
+        hidden = ":accesspoint/" in resource
+        for i, statement in self._named(action):
+            answer = applies(statement, request, set())
+            if answer is False and hidden:
+                answer = None
+            if answer is not False:
+                yield i, answer
+
+    def _named(self, action: str) -> list[tuple[int, Statement]]:
+        """Return the statements that name an action, whatever their resources."""
+        found = self._naming.get(action.lower())
+        if found is None:
+            found = self._naming[action.lower()] = [
+                (i, each.statement)
+                for i, each in enumerate(self._statements)
+                if each.statement.action_globs.match(action) is not bool(each.statement.not_actions)
+            ]
+        return found
 
 
 # --- state ------------------------------------------------------------------------------------------
 
 
-def _grants(
-    statement: Statement,
-    seen: Mapping[str, list[_Sighting]],
-    gaps: tuple[Gap, ...],
-    infrastructure: tuple[str, ...],
-    emits: Emits,
-) -> Iterator[Grant]:
+class _Unseen(NamedTuple):
+    """What decides on the actions of a role that were not seen: see `judge`."""
+
+    gaps: tuple[Gap, ...]
+    infrastructure: tuple[str, ...]
+    forwarded: Forwarded
+    emits: Emits
+
+
+def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _Unseen) -> Iterator[Grant]:
     for action in granted(statement):
         sightings = seen.get(action.lower(), [])
         certain = [sighting.use for sighting in sightings if sighting.certain]
-        verdict = judge(action, _seen(action, sightings), gaps, infrastructure, emits)
+        verdict = judge(
+            action, _seen(action, sightings), unseen.gaps, unseen.infrastructure, unseen.emits, unseen.forwarded
+        )
         resources = tuple(sorted({use.resource for use in certain}))
         yield Grant(action, verdict, sum(use.calls for use in certain), resources)
 
@@ -270,7 +312,12 @@ def _seen(action: str, sightings: list[_Sighting]) -> Seen:
 
 def granted(statement: Statement) -> tuple[str, ...]:
     """Return the known actions that an Allow statement names, in order."""
-    if statement.not_actions:
-        excluded = {action for pattern in statement.not_actions for action in expand(str(pattern))}
+    return _granted(statement.actions, statement.not_actions)
+
+
+@lru_cache(maxsize=4096)
+def _granted(actions: tuple[str, ...], not_actions: tuple[str, ...]) -> tuple[str, ...]:
+    if not_actions:
+        excluded = {action for pattern in not_actions for action in expand(pattern)}
         return tuple(action for action in expand("*") if action not in excluded)
-    return tuple(sorted({action for pattern in statement.actions for action in expand(str(pattern))}))
+    return tuple(sorted({action for pattern in actions for action in expand(pattern)}))

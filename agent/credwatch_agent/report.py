@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from credwatch_agent.compare import RoleView, StatementView, compare
-from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, join
+from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, begins, join
 from credwatch_agent.findings import Finding, Subject, World, find
 from credwatch_agent.records import Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
@@ -88,7 +88,7 @@ class Report:
 def build(telemetry: Telemetry, snapshot: Snapshot, now_ns: int, settings: Settings, emits: Emits) -> Report:
     """Return the report of one store and one snapshot at one moment."""
     index = Index(snapshot)
-    joined = join(telemetry, index, now_ns - settings.window_ns)
+    joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
     views = compare(index, joined, now_ns, settings, emits)
     findings = find(World(index, telemetry, joined, views, now_ns))
     rows = {view.role.arn: _role(view) for view in views}

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from credwatch.operations import identity, table
 from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
-from credwatch.operations.table import Authorizations
+from credwatch.operations.table import Authorizations, Choice
 
 VERSION = "2"
 """Version of the map, data and rules together; raised with every change of an answer."""
@@ -56,14 +56,60 @@ def resolve(  # one call's facts, each named by the caller
     """
     entry = table.find(service, operation, params)
     if entry is None:
-        return _without_row(service, operation, detail)
+        return _without_action(service, operation)
     given: Mapping[str, object] = params if isinstance(params, dict) else NOTHING
-    facets, plan, mapping = entry.choose(given, missing)
-    if detail == "none" or not plan:
-        return Resolution(tuple([(action, ()) for action, _ in plan]), facets, mapping, VERSION, "none")
+    choice = entry.choose(given, missing)
     if detail == "service":
         given, region, account = EVERYTHING, "", ""
-    place = (partition or "*", region or "*", account or "*", detail)
+    key = _key(choice, given, (partition, region, account, detail))
+    if key is None:
+        return _answer(choice, given, (partition or "*", region or "*", account or "*", detail))
+    found = _answers.get(key)
+    if found is None:
+        found = _answer(choice, given, (partition or "*", region or "*", account or "*", detail))
+        _remember(key, found)
+    return found
+
+
+# --- answers that were given before --------------------------------------------------------------
+
+Key = tuple[object, ...]
+"""A choice, a place, and the values of the parameters that the choice's resources depend on."""
+
+_MOST_ANSWERS = 2_048
+_LONGEST = 256
+_answers: dict[Key, Resolution] = {}
+
+
+def _key(choice: Choice, given: Mapping[str, object], place: Place) -> Key | None:
+    """Return what decides a call's answer, None where that is not known, or is more than a few texts."""
+    names = choice.reads
+    if names is None or (choice.keyed and place[3] in {"prefix", "full"}):
+        return None
+    key: list[object] = [choice, place]
+    for name in names:
+        value = given.get(name)
+        # `True` and 1 are equal, an unhashable raises, what a subclass does is not known: only plain text is compared
+        if type(value) is not str and (value is not None or name in given):
+            return None
+        key.append(value)
+    return tuple(key)
+
+
+def _remember(key: Key, found: Resolution) -> None:
+    """Keep an answer for the next call; what has no place any more is found anew."""
+    texts = (*key[2:], *(key[1] if isinstance(key[1], tuple) else ()))
+    if any(isinstance(each, str) and len(each) > _LONGEST for each in texts):
+        return
+    if len(_answers) >= _MOST_ANSWERS:
+        _answers.clear()
+    _answers[key] = found
+
+
+def _answer(choice: Choice, given: Mapping[str, object], place: Place) -> Resolution:
+    plan, detail = choice.plan, place[3]
+    if detail == "none" or not plan:
+        return Resolution(tuple([(action, ()) for action, _ in plan]), choice.facets, choice.mapping, VERSION, "none")
     exact = True
     authorizations = []
     for action, shapes in plan:
@@ -75,7 +121,7 @@ def resolve(  # one call's facts, each named by the caller
             arns, known = _union(shapes, given, place)
         exact = exact and known
         authorizations.append((action, arns))
-    return Resolution(tuple(authorizations), facets, mapping, VERSION, detail if exact else "service")
+    return Resolution(tuple(authorizations), choice.facets, choice.mapping, VERSION, detail if exact else "service")
 
 
 def rederive(  # what was stored of one usage, each part named by the caller
@@ -94,8 +140,9 @@ def rederive(  # what was stored of one usage, each part named by the caller
     """
     entry = table.recall(service, operation, facets)
     if entry is None:
-        return _without_row(service, operation, detail)
-    held, plan, mapping = entry.again(facets)
+        return _without_action(service, operation)
+    choice = entry.again(facets)
+    held, plan, mapping = choice.facets, choice.plan, choice.mapping
     if detail == "none" or not plan:
         return Resolution(tuple([(action, ()) for action, _ in plan]), held, mapping, VERSION, "none")
     stored = {action: arns for action, arns in authorizations if arns and arns != ("*",)}
@@ -119,12 +166,7 @@ def _union(shapes: tuple[Shape, ...], given: Mapping[str, object], place: Place)
     return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
 
 
-def _without_row(service: str, operation: str, detail: str) -> Resolution:
-    action = identity.action(service, operation)
-    if not action:
-        # what takes no signature is not authorised by IAM: no action, and that is known
-        mapping = "derived" if identity.unsigned(service, operation) else "unknown"
-        return Resolution((), (), mapping, VERSION, "none")
-    if detail == "none":
-        return Resolution(((action, ()),), (), "identity", VERSION, "none")
-    return Resolution(((action, ("*",)),), (), "identity", VERSION, "service")
+def _without_action(service: str, operation: str) -> Resolution:
+    # what takes no signature is not authorised by IAM: no action, and that is known
+    mapping = "derived" if identity.unsigned(service, operation) else "unknown"
+    return Resolution((), (), mapping, VERSION, "none")

@@ -15,11 +15,7 @@ from credwatch.operations import identity, packaged, table
 
 def possible(service: str, operation: str) -> frozenset[str]:
     """Return every action that some call of an operation is checked for, empty where none is known."""
-    entries = table.entries(service, operation)
-    if entries:
-        return frozenset().union(*(entry.actions() for entry in entries))
-    action = identity.action(service, operation)
-    return frozenset((action,) if action else ())
+    return frozenset().union(*(entry.actions() for entry in table.entries(service, operation)))
 
 
 def layer(service: str, operation: str) -> str:
@@ -30,8 +26,6 @@ def layer(service: str, operation: str) -> str:
     entries = table.entries(service, operation)
     if entries:
         return entries[0].mapping
-    if identity.action(service, operation):
-        return "identity"
     return "unsigned" if identity.unsigned(service, operation) else "unknown"
 
 

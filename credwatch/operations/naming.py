@@ -7,6 +7,7 @@ it never raises and gives back ARNs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 Place = tuple[str, str, str, str]
 """Partition, region, account (`*` where not known) and level of detail."""
@@ -21,6 +22,32 @@ Derivation = tuple[Facets, tuple[Action, ...]]
 """Facets, and the actions with the shapes of their resources, both sorted."""
 
 Rule = Callable[[Mapping[str, object]], Derivation]
+
+Test = Callable[[Mapping[str, object]], bool]
+"""Whether a facet holds."""
+
+F = TypeVar("F", bound=Callable[..., object])
+READS: dict[object, tuple[str, ...]] = {}
+"""The parameters (top level) that a shape or test looks at, a shape at the detail `container` and coarser.
+
+Two calls that agree in these get the same answer. One that is not listed may look at anything.
+"""
+
+FINER: set[object] = set()
+"""The shapes that look at more than that at finer detail: at an object's key."""
+
+
+def reads(*names: str, finer: bool = False) -> Callable[[F], F]:
+    """Declare what a shape or test looks at."""
+
+    def declare(function: F) -> F:
+        READS[function] = names
+        if finer:
+            FINER.add(function)
+        return function
+
+    return declare
+
 
 NOTHING: Mapping[str, object] = {}
 EVERYTHING: Mapping[str, object] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from credwatch.operations.naming import Named, Place, text
+from credwatch.operations.naming import Named, Place, reads, text
 
 _MOST = 1000
 
@@ -29,6 +29,7 @@ def _texts(params: Mapping[str, object], *names: str) -> list[str]:
 # --- EventBridge --------------------------------------------------------------------------------
 
 
+@reads("Rule", "Name", "EventBusName")
 def events_rule(params: Mapping[str, object], place: Place) -> Named:
     """Rule: that of the default bus has no bus in its ARN; the bus may be an ARN, of another account."""
     name, bus = text(params.get("Rule")) or text(params.get("Name")), text(params.get("EventBusName"))
@@ -44,6 +45,7 @@ def events_rule(params: Mapping[str, object], place: Place) -> Named:
     return (f"{base}{name}" if bus in {"", "default"} else f"{base}{bus}/{name}",), True
 
 
+@reads("Name", "GroupName")
 def scheduler_schedule(params: Mapping[str, object], place: Place) -> Named:
     """Schedule: one that names no group is in the group `default`."""
     name, group = text(params.get("Name")), text(params.get("GroupName"))
@@ -55,8 +57,11 @@ def scheduler_schedule(params: Mapping[str, object], place: Place) -> Named:
 # --- CloudWatch Logs ----------------------------------------------------------------------------
 
 
+_LOG_GROUPS = ("logGroupName", "logGroupIdentifier", "logGroupNames", "logGroupIdentifiers")
+
+
 def _log_groups(params: Mapping[str, object], place: Place, end: str) -> Named:
-    names = _texts(params, "logGroupName", "logGroupIdentifier", "logGroupNames", "logGroupIdentifiers")
+    names = _texts(params, *_LOG_GROUPS)
     return _several(_log_group(name, place, end) for name in names or [""])
 
 
@@ -69,11 +74,13 @@ def _log_group(name: str, place: Place, end: str) -> tuple[str, bool]:
     return ":".join((*parts[:7], end)), True
 
 
+@reads(*_LOG_GROUPS)
 def logs_group(params: Mapping[str, object], place: Place) -> Named:
     """Log groups: names or ARNs, which end in `:*` in a policy, whether or not the parameter does."""
     return _log_groups(params, place, "*")
 
 
+@reads(*_LOG_GROUPS)
 def logs_stream(params: Mapping[str, object], place: Place) -> Named:
     """The log streams of a log group, by name or ARN."""
     return _log_groups(params, place, "log-stream:*")
@@ -82,9 +89,12 @@ def logs_stream(params: Mapping[str, object], place: Place) -> Named:
 # --- Glue's catalog -----------------------------------------------------------------------------
 
 
+_CATALOGS = ("CatalogId", "CatalogID")
+
+
 def _glue(params: Mapping[str, object], place: Place) -> tuple[str, bool]:
     """Return the start of a catalog resource's ARN; a catalog id other than an account's tells no more."""
-    catalog = text(params.get("CatalogId")) or text(params.get("CatalogID"))
+    catalog = text(params.get(_CATALOGS[0])) or text(params.get(_CATALOGS[1]))
     if not catalog:
         return f"arn:{place[0]}:glue:{place[1]}:{place[2]}:", True
     owned = len(catalog) == 12 and catalog.isdigit()
@@ -99,12 +109,14 @@ def _named(params: Mapping[str, object], names: tuple[str, ...], inputs: str) ->
     return text(nested.get("Name")) if isinstance(nested, dict) else ""
 
 
+@reads(*_CATALOGS)
 def glue_catalog(params: Mapping[str, object], place: Place) -> Named:
     """Catalog: the account's own, or that of the account in CatalogId; each catalog action is checked on it."""
     base, known = _glue(params, place)
     return (f"{base}catalog",), known
 
 
+@reads(*_CATALOGS, "DatabaseName", "DatabaseInput", "TableName", "Name")
 def glue_database(params: Mapping[str, object], place: Place) -> Named:
     """Database of a catalog operation: a parameter, or the name inside DatabaseInput."""
     base, known = _glue(params, place)
@@ -116,6 +128,7 @@ def _plain(params: Mapping[str, object]) -> str:
     return text(params.get("Name"))
 
 
+@reads(*_CATALOGS, "DatabaseName", "TableName", "TablesToDelete", "Name", "TableInput")
 def glue_table(params: Mapping[str, object], place: Place) -> Named:
     """Table of a catalog operation: one name, several, or that inside TableInput, under its database."""
     base, known = _glue(params, place)
@@ -124,6 +137,7 @@ def glue_table(params: Mapping[str, object], place: Place) -> Named:
     return _several((f"{base}table/{database}/{name or '*'}", known and bool(name)) for name in names)
 
 
+@reads(*_CATALOGS, "DatabaseName", "FunctionName", "FunctionInput")
 def glue_function(params: Mapping[str, object], place: Place) -> Named:
     """User-defined function of a catalog operation, under its database."""
     base, known = _glue(params, place)
@@ -141,6 +155,7 @@ _GEOGRAPHIES = frozenset({"us", "us-gov", "eu", "apac", "global", "jp", "au", "c
 _PROFILES = ("inference-profile/", "application-inference-profile/")
 
 
+@reads("modelId")
 def bedrock_model(params: Mapping[str, object], place: Place) -> Named:
     """Model: an inference profile is checked itself and with the models behind it, in each of its regions."""
     model = text(params.get("modelId"))
@@ -172,6 +187,7 @@ def _bedrock_arn(arn: str, place: Place) -> Named:
 # --- Systems Manager ----------------------------------------------------------------------------
 
 
+@reads("InstanceIds", "InstanceId", "Target")
 def ssm_instance(params: Mapping[str, object], place: Place) -> Named:
     """Nodes: an EC2 instance or a managed one, told by the id; targets by tag may be any of both kinds."""
     names = _texts(params, "InstanceIds", "InstanceId", "Target")
@@ -182,6 +198,7 @@ def ssm_instance(params: Mapping[str, object], place: Place) -> Named:
     return _several((f"{managed if name.startswith('mi-') else ec2}{name}", True) for name in names)
 
 
+@reads("DocumentName", "Name")
 def ssm_document(params: Mapping[str, object], place: Place) -> Named:
     """Document: one of AWS's own belongs to no account of the caller; a name may also be a whole ARN."""
     name = text(params.get("DocumentName")) or text(params.get("Name"))
@@ -212,6 +229,7 @@ def _ec2(kind: str, name: str, place: Place) -> str:
     return f"arn:{place[0]}:ec2:{place[1]}:{account}:{kind}/{name}"
 
 
+@reads("Resources")
 def ec2_tagged(params: Mapping[str, object], place: Place) -> Named:
     """Tagged resources of any kind: the id's prefix tells which; one that tells none leaves all open."""
     names = _texts(params, "Resources")
@@ -219,6 +237,7 @@ def ec2_tagged(params: Mapping[str, object], place: Place) -> Named:
     return _several((_ec2(kind, name, place) if kind != "*" else "*", kind != "*") for kind, name in kinds)
 
 
+@reads("TagSpecifications")
 def ec2_tag_specifications(params: Mapping[str, object], place: Place) -> Named:
     """Resources that are tagged when they are made: the kinds that the tag specifications name."""
     listed = params.get("TagSpecifications")
@@ -233,6 +252,7 @@ def ec2_tag_specifications(params: Mapping[str, object], place: Place) -> Named:
 # --- Batch --------------------------------------------------------------------------------------
 
 
+@reads("jobDefinition")
 def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
     """Job definition: an ARN, `name:revision`, or a name, which means its latest revision."""
     name = text(params.get("jobDefinition"))

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from credwatch.operations import resources, s3
-from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, text
+from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, reads, text
 
 # --- SQS ----------------------------------------------------------------------------------------
 
 
+@reads("QueueUrl")
 def sqs_queue(params: Mapping[str, object], place: Place) -> Named:
     """Queue: account and name are in the URL's path, the region in its host, if the host is AWS's."""
     url = text(params.get("QueueUrl"))
@@ -47,6 +48,7 @@ def _is_region(label: str) -> bool:
 # --- other services -----------------------------------------------------------------------------
 
 
+@reads("FunctionName", "Qualifier")
 def lambda_function(params: Mapping[str, object], place: Place) -> Named:
     """Function: a name, a partial or full ARN, each with a version or alias, or that in Qualifier."""
     name = text(params.get("FunctionName"))
@@ -67,6 +69,7 @@ def lambda_function(params: Mapping[str, object], place: Place) -> Named:
     ), True
 
 
+@reads("KeyId")
 def kms_key(params: Mapping[str, object], place: Place, parameter: str = "KeyId") -> Named:
     """Key: an id or an ARN; an alias does not tell the key that the check is made on."""
     key = text(params.get(parameter))
@@ -81,21 +84,25 @@ def kms_key(params: Mapping[str, object], place: Place, parameter: str = "KeyId"
     return (f"arn:{place[0]}:kms:{place[1]}:{place[2]}:key/{key}",), True
 
 
+@reads("SourceKeyId")
 def kms_source_key(params: Mapping[str, object], place: Place) -> Named:
     """ReEncrypt's source key."""
     return kms_key(params, place, "SourceKeyId")
 
 
+@reads("DestinationKeyId")
 def kms_destination_key(params: Mapping[str, object], place: Place) -> Named:
     """ReEncrypt's destination key."""
     return kms_key(params, place, "DestinationKeyId")
 
 
+@reads("TargetKeyId")
 def kms_target_key(params: Mapping[str, object], place: Place) -> Named:
     """The key that an alias is given to."""
     return kms_key(params, place, "TargetKeyId")
 
 
+@reads("SecretId", "Name")
 def secret(params: Mapping[str, object], place: Place) -> Named:
     """Secret: an ARN as it is; a name lacks the six random characters that end the ARN."""
     value = text(params.get("SecretId")) or text(params.get("Name"))
@@ -116,6 +123,7 @@ def _suffixed(name: str) -> bool:
     return len(name) > 7 and name[-7] == "-" and name[-6:].isalnum()
 
 
+@reads("SecretIdList")
 def secrets(params: Mapping[str, object], place: Place) -> Named:
     """The secrets of a batch."""
     listed = params.get("SecretIdList")
@@ -125,6 +133,7 @@ def secrets(params: Mapping[str, object], place: Place) -> Named:
     return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
 
 
+@reads("Name", "Names", "Path")
 def ssm_parameter(params: Mapping[str, object], place: Place) -> Named:
     """Parameters: the leading slash is not in the ARN, nor is the selector of a version or label."""
     values = [params[name] for name in ("Name", "Path") if name in params]
@@ -144,6 +153,7 @@ def _parameter(value: str, place: Place) -> tuple[str, bool]:
     return f"arn:{place[0]}:ssm:{place[1]}:{place[2]}:parameter/{name or '*'}", bool(name)
 
 
+@reads("TargetPrincipal")
 def sts_root(params: Mapping[str, object], place: Place) -> Named:
     """AssumeRoot's target: the account itself, or an ARN in it."""
     target = text(params.get("TargetPrincipal"))
@@ -152,6 +162,7 @@ def sts_root(params: Mapping[str, object], place: Place) -> Named:
     return (f"arn:{place[0]}:iam::{account if known else '*'}:root",), known
 
 
+@reads("taskDefinition", "taskDefinitions")
 def ecs_task_definition(params: Mapping[str, object], place: Place) -> Named:
     """Task definitions: an ARN, `family:revision`, or a family, which means its latest revision."""
     listed = params.get("taskDefinitions")
@@ -236,7 +247,7 @@ SHAPES: Mapping[str, Shape] = {
         ssm_parameter, sts_root, ecs_task_definition, *resources.SHAPES,
     )
 }  # fmt: skip
-FACETS: Mapping[str, Callable[[Mapping[str, object]], bool]] = {
+FACETS: Mapping[str, Test] = {
     "s3_source_version": s3.s3_source_version,
     "s3_source_is_directory": s3.s3_source_is_directory,
 }

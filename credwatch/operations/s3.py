@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from credwatch.operations.naming import Action, Derivation, Named, Place, Shape, text
+from credwatch.operations.naming import Action, Derivation, Named, Place, Shape, reads, text
 
 
 def _bucket(value: object, place: Place) -> tuple[str, str, bool]:
@@ -65,12 +65,14 @@ def _key(key: object, detail: str) -> str:
     return f"{first}/*" if slash else "*"
 
 
+@reads("Bucket")
 def s3_bucket(params: Mapping[str, object], place: Place) -> Named:
     """Bucket: a name, an access-point ARN or an alias, each with an ARN of its own kind."""
     arn, _, known = _bucket(params.get("Bucket"), place)
     return (arn,), known
 
 
+@reads("Bucket", finer=True)
 def s3_object(params: Mapping[str, object], place: Place) -> Named:
     """Object: the bucket's ARN, joined to the key as that kind of bucket does, cut to the detail."""
     arn, joint, known = _bucket(params.get("Bucket"), place)
@@ -99,11 +101,13 @@ def s3_source(params: Mapping[str, object], place: Place) -> Named:
     return s3_object({"Bucket": bucket, "Key": key}, place)
 
 
+@reads("CopySource")
 def s3_source_version(params: Mapping[str, object]) -> bool:
     """Source version: it hides in CopySource's query."""
     return _source(params)[2]
 
 
+@reads("CopySource")
 def s3_source_is_directory(params: Mapping[str, object]) -> bool:
     """Source in a directory bucket: it is read with a session, not with `s3:GetObject`."""
     return s3_variant({"Bucket": _source(params)[0]}) == "express"
@@ -114,6 +118,7 @@ def s3_source_directory(params: Mapping[str, object], place: Place) -> Named:
     return s3_directory({"Bucket": _source(params)[0]}, place)
 
 
+@reads("Bucket")
 def s3_object_lambda(params: Mapping[str, object], place: Place) -> Named:
     """Object Lambda: the access point itself is the resource, keys are not."""
     arn, _, known = _bucket(params.get("Bucket"), place)
@@ -122,6 +127,7 @@ def s3_object_lambda(params: Mapping[str, object], place: Place) -> Named:
     return (arn,), known
 
 
+@reads("Bucket")
 def s3_directory(params: Mapping[str, object], place: Place) -> Named:
     """Directory bucket or its access point; other names stay unknown."""
     arn, _, known = _bucket(params.get("Bucket"), place)

@@ -7,32 +7,49 @@ of the data are compiled by `vocabulary`; an operation that passes a role gets t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from credwatch.operations import identity, packaged, passing, rules, vocabulary
-from credwatch.operations.naming import Facets, Named, Place, Shape
+from credwatch.operations.naming import FINER, READS, Facets, Named, Place, Shape, Test, reads
 
 Authorizations = tuple[tuple[str, tuple[str, ...]], ...]
 Plan = tuple[tuple[str, tuple[Shape, ...]], ...]
-Chosen = tuple[Facets, Plan, str]
-Holds = Callable[[Mapping[str, object]], bool]
 
 _services: dict[str, Service] = {}
+
+
+class Choice:
+    """What the facets of a call decided: its actions, each with the shapes of its resources.
+
+    `reads` are the parameters that the resources depend on, and nothing else does; None where that is not known.
+    `keyed` says that they depend on more where the detail is finer than `container`.
+    """
+
+    __slots__ = ("facets", "keyed", "mapping", "plan", "reads")
+
+    def __init__(self, facets: Facets, plan: Plan, mapping: str) -> None:
+        self.facets, self.plan, self.mapping = facets, plan, mapping
+        shapes = [shape for _, shapes in plan for shape in shapes]
+        known = all(shape in READS for shape in shapes)
+        self.reads = tuple(sorted({name for shape in shapes for name in READS[shape]})) if known else None
+        self.keyed = not FINER.isdisjoint(shapes)
 
 
 class Operation:
     """One operation: which of its rows apply depends on its facets alone."""
 
-    __slots__ = ("_base", "_chosen", "_facets", "_implied", "_missing", "_rows", "mapping")
+    __slots__ = ("_base", "_chosen", "_facets", "_heads", "_implied", "_missing", "_rows", "mapping")
 
     def __init__(self, rows: list[dict[str, Any]], shapes: Shapes, facets: Mapping[str, Any], base: Facets) -> None:
         used = {name for row in rows for name in (*vocabulary.listed(row, "when"), *vocabulary.listed(row, "unless"))}
         self._base = base
         self._missing = "missing" in used
-        self._facets: tuple[tuple[str, Holds], ...] = tuple(
+        self._facets: tuple[tuple[str, Test], ...] = tuple(
             (name, vocabulary.facet(facets[name])) for name in sorted(used - {"missing"})
         )
+        # a call that has none of these parameters has no facet
+        self._heads = frozenset(name for _, holds in self._facets for name in READS[holds])
         self._rows = [
             (
                 row["action"],
@@ -43,13 +60,13 @@ class Operation:
             for row in rows
         ]
         self._implied: Facets = ()
-        self._chosen: dict[Facets, Chosen] = {}
+        self._chosen: dict[Facets, Choice] = {}
         self.mapping = "table"
 
-    def choose(self, params: Mapping[str, object], missing: bool) -> Chosen:
+    def choose(self, params: Mapping[str, object], missing: bool) -> Choice:
         """Return the facets that hold, and the actions with the shapes of their resources."""
         held: Facets = ()
-        if self._facets:
+        if not self._heads.isdisjoint(params):
             held = tuple([(name, "yes") for name, holds in self._facets if holds(params)])
         if missing and self._missing:
             held = (*held, ("missing", "yes"))
@@ -58,7 +75,7 @@ class Operation:
             chosen = self._chosen[held] = self._choose({name for name, _ in held})
         return chosen
 
-    def again(self, facets: Facets) -> Chosen:
+    def again(self, facets: Facets) -> Choice:
         """As `choose`, from the facets of old telemetry."""
         known = {name for name, _ in self._facets} | {"missing"}
         return self._choose({name for name, value in facets if value == "yes" and name in known})
@@ -72,14 +89,14 @@ class Operation:
         if to:
             self._implied = ((passing.PASSED_TO, to),)
 
-    def _choose(self, held: set[str]) -> Chosen:
+    def _choose(self, held: set[str]) -> Choice:
         plan: dict[str, tuple[Shape, ...]] = {}
         for action, shapes, when, unless in self._rows:
             if held.issuperset(when) and held.isdisjoint(unless):
                 plan[action] = (*plan.get(action, ()), *shapes)
         implied = () if held.isdisjoint((passing.ROLE_FACET, passing.PROFILE_FACET)) else self._implied
         facets = tuple(sorted((*self._base, *((name, "yes") for name in held), *implied)))
-        return facets, tuple(sorted(plan.items())), self.mapping
+        return Choice(facets, tuple(sorted(plan.items())), self.mapping)
 
 
 class Derived:
@@ -91,15 +108,15 @@ class Derived:
         self._rule, self._table = rules.RULES[name]
         self.mapping = "derived"
 
-    def choose(self, params: Mapping[str, object], missing: bool) -> Chosen:
+    def choose(self, params: Mapping[str, object], missing: bool) -> Choice:
         facets, plan = self._rule(params)
-        return facets, plan, "derived" if plan else "unknown"
+        return Choice(facets, plan, "derived" if plan else "unknown")
 
-    def again(self, facets: Facets) -> Chosen:
+    def again(self, facets: Facets) -> Choice:
         """As `choose`, from the facets of old telemetry."""
         held = tuple((name, value) for name, value in facets if name in self._table)
         plan = tuple(sorted((self._table[name][0], (self._table[name][1],)) for name, _ in held))
-        return held, plan, "derived" if plan else "unknown"
+        return Choice(held, plan, "derived" if plan else "unknown")
 
     def actions(self) -> set[str]:
         """Return every action that some call of this operation is checked for."""
@@ -109,18 +126,18 @@ class Derived:
 class Unmapped:
     """An operation of a look-alike (S3's directory buckets) that no row covers."""
 
-    __slots__ = ("_base", "mapping")
+    __slots__ = ("_choice", "mapping")
 
     def __init__(self, base: Facets) -> None:
-        self._base = base
         self.mapping = "unknown"
+        self._choice = Choice(base, (), self.mapping)
 
-    def choose(self, params: Mapping[str, object], missing: bool) -> Chosen:
-        return self._base, (), "unknown"
+    def choose(self, params: Mapping[str, object], missing: bool) -> Choice:
+        return self._choice
 
-    def again(self, facets: Facets) -> Chosen:
+    def again(self, facets: Facets) -> Choice:
         """As `choose`."""
-        return self._base, (), "unknown"
+        return self._choice
 
     def actions(self) -> set[str]:
         """No action is known."""
@@ -142,6 +159,7 @@ class Shapes(dict[str, Shape]):
         return shape
 
 
+@reads()
 def _anything(params: Mapping[str, object], place: Place) -> Named:
     """Stands for the resources of an operation without a row."""
     return ("*",), False
@@ -165,11 +183,11 @@ class Part:
         self._compiled: dict[str, Entry] = {}
 
     def get(self, operation: str) -> Entry | None:
-        """Return an operation's entry, None where neither a row nor a passed role speaks of it."""
+        """Return an operation's entry, None where no layer has an action for it."""
         entry = self._compiled.get(operation)
         if entry is None:
             entry = self._compile(operation)
-            if entry is not None:
+            if entry is not None and len(self._compiled) < _MOST_OPERATIONS:
                 self._compiled[operation] = entry
         return entry
 
@@ -180,8 +198,8 @@ class Part:
     def _compile(self, operation: str) -> Entry | None:
         rows = self._rows.get(operation)
         passed = passing.find(self._service, operation)
-        if rows is None and (passed is None or self._base):
-            return Unmapped(self._base) if self._base else None
+        if rows is None and self._base:
+            return Unmapped(self._base)
         if isinstance(rows, str):
             return Derived(rows)
         if rows is None:
@@ -241,11 +259,13 @@ def load(service: str) -> Service:
     return known
 
 
-_MOST_SERVICES = 1000  # more than AWS has: names that callers invent must not fill the memory
+# more than AWS has: names that callers invent must not fill the memory
+_MOST_SERVICES = 1000
+_MOST_OPERATIONS = 1500
 
 
 def find(service: str, operation: str, params: object) -> Entry | None:
-    """Return the entry of an operation, None where the table has none."""
+    """Return the entry of an operation, None where no layer has an action for it."""
     if type(service) is not str or type(operation) is not str:
         return None
     known = load(service)

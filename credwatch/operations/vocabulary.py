@@ -6,11 +6,12 @@ by the tests). What the vocabulary cannot say is a function of `rules`, named in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from credwatch.operations import rules
-from credwatch.operations.naming import EVERYTHING, NOTHING, Named, Place, Shape, anywhere, text
+from credwatch.operations.naming import EVERYTHING, NOTHING, Named, Place, Shape, Test, anywhere, reads, text
 
 Reader = Callable[[Mapping[str, object]], list[object]]
 
@@ -42,6 +43,11 @@ def path_of(path: str) -> Reader:
     return reader
 
 
+def _heads(paths: tuple[str, ...]) -> set[str]:
+    """Return the parameters in which paths begin."""
+    return {path.partition(".")[0].rstrip("[]{}") for path in paths}
+
+
 def _member(name: str) -> Callable[[object], list[object]]:
     return lambda value: [value[name]] if isinstance(value, dict) and name in value else []
 
@@ -58,11 +64,14 @@ def _values(value: object) -> list[object]:
     return list(value.values())[:_MOST] if isinstance(value, dict) else []
 
 
-def facet(spec: Mapping[str, Any]) -> Callable[[Mapping[str, object]], bool]:
+def facet(spec: Mapping[str, Any]) -> Test:
     if "rule" in spec:
         return rules.FACETS[spec["rule"]]
-    wanted = spec.get("is")
     paths = listed(spec, "any")
+    return reads(*_heads(paths))(_facet(paths, spec.get("is")))
+
+
+def _facet(paths: tuple[str, ...], wanted: object) -> Test:
     if wanted is None and not any(c in path for path in paths for c in ".[{"):
         return _given_one(paths[0]) if len(paths) == 1 else _given_any(paths)
     readers = [path_of(path) for path in paths]
@@ -76,11 +85,11 @@ def facet(spec: Mapping[str, Any]) -> Callable[[Mapping[str, object]], bool]:
     return holds
 
 
-def _given_one(name: str) -> Callable[[Mapping[str, object]], bool]:
+def _given_one(name: str) -> Test:
     return lambda params: name in params and _present(params[name])
 
 
-def _given_any(names: tuple[str, ...]) -> Callable[[Mapping[str, object]], bool]:
+def _given_any(names: tuple[str, ...]) -> Test:
     every = frozenset(names)
 
     def holds(params: Mapping[str, object]) -> bool:
@@ -99,10 +108,19 @@ def _present(value: object) -> bool:
 def shape_of(spec: Mapping[str, Any]) -> Shape:
     if "rule" in spec:
         return rules.SHAPES[spec["rule"]]
-    if "param" not in spec and "arn" in spec:
+    paths = listed(spec, "param")
+    others = _OTHER.findall(spec.get("arn", ""))
+    return reads(*sorted({*_heads(paths), *others} - _PLACE))(_shape(paths, spec))
+
+
+_OTHER = re.compile(r"\{(\w+)\}")
+_PLACE = {"partition", "region", "account"}
+
+
+def _shape(paths: tuple[str, ...], spec: Mapping[str, Any]) -> Shape:
+    if not paths:
         return _new(spec["arn"])
     build, accepts = _template(spec["arn"]) if "arn" in spec else _arn_of(spec["of"])
-    paths = listed(spec, "param")
     default: str | None = spec.get("default")
     if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
         return _single(paths[0], build, accepts, default)

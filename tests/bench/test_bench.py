@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -30,10 +31,15 @@ def test_a_machine_without_valgrind_is_told_what_was_not_measured(printed: str) 
     assert ("NOT MEASURED: instructions" in printed) is not measure.valgrind()
 
 
-@pytest.mark.xfail(reason="the ledger costs some 3 times its limit of 45 k instructions: docs/benchmarks.md")
-def test_the_ledger_keeps_its_limit_of_instructions(printed: str) -> None:
-    assert measure.valgrind(), "install valgrind: the ledger's limit was not measured"
-    assert "pass  ledger, instructions" in printed
+# The goal is 45 k (docs/benchmarks.md says how far it is); this holds what is reached.
+LEDGER_CEILING_K = 110.0
+
+
+def test_the_ledger_does_not_become_dearer_than_it_is(printed: str) -> None:
+    assert measure.valgrind(), "install valgrind: the ledger's instructions were not measured"
+    [line] = [line for line in printed.splitlines() if "ledger, instructions" in line]
+    [measured] = re.findall(r"([\d.]+) k", line)[:1]
+    assert float(measured) <= LEDGER_CEILING_K
 
 
 @pytest.mark.parametrize(

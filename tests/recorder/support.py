@@ -60,7 +60,7 @@ class Recording(NamedTuple):
         """Return every usage as the agent would decode it, and its count."""
         self.instrumentation.recorder.reap()
         counted: Counter[Usage] = Counter()
-        for key, calls, _ in self.instrumentation.ledger.snapshot():
+        for key, calls, *_ in self.instrumentation.ledger.snapshot():
             counted[key.usage()] += calls
         return dict(counted)
 

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 
 from credwatch import semconv
 from credwatch.exporting import OtlpExport, headers_of
-from credwatch.settings import Settings
+from credwatch.settings import Settings, read
 from credwatch.telemetry import Point
 
 POINT = Point(semconv.RECORDER_UP, {semconv.PROCESS_ID: "p"}, 1, 2, 3)
@@ -79,6 +79,24 @@ def test_the_standard_endpoint_gets_the_standard_headers(server: Server, monkeyp
     monkeypatch.setenv(VENDOR, "x-vendor-key=key")
     assert OtlpExport(Settings(otlp_endpoint=server.url), "1").points([POINT], {})
     assert server.got[0][1]["x-vendor-key"] == "key"
+
+
+@pytest.mark.parametrize("spans_too", [False, True])
+def test_the_standard_endpoint_of_a_signal_is_used_as_it_is(
+    server: Server, monkeypatch: pytest.MonkeyPatch, spans_too: bool
+) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{server.url}/counts"}
+    if spans_too:
+        environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = f"{server.url}/spans"
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    settings, problems = read(environ)
+    export = OtlpExport(settings, "1")
+    assert export.points([POINT], {})
+    export.provider({}).get_tracer("t").start_span("s").end()
+    assert export.flush() is spans_too
+    assert problems == []
+    assert [path for path, _ in server.got] == ["/counts", "/spans"][: 1 + spans_too]
 
 
 def test_spans_of_the_private_provider_are_sent_to_the_same_place(server: Server) -> None:

@@ -28,7 +28,7 @@ INNER = [
     "credwatch.instrumentation.Instrumentation._signed",
     "credwatch.instrumentation.Instrumentation.hook",
     "credwatch.instrumentation.from_request",
-    "credwatch.instrumentation._holder",
+    "credwatch.instrumentation._key_of",
     "credwatch.instrumentation.resolve",
     "credwatch.callsite.find",
     "credwatch.recorder.classify",

@@ -135,6 +135,18 @@ def test_every_action_exists_and_every_arn_has_a_form_that_iam_knows(service: st
     assert not sorted(wrong)
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_parameters_leave_an_operation_with_rows_without_an_action(service: str) -> None:
+    table, model = TABLES[service], SESSION.get_service_model(service)
+    plain = {name for section in table["sections"] for name, rows in section["operations"].items() if rows != "partiql"}
+    for operation in sorted(plain):
+        shape = model.operation_model(operation).input_shape
+        for given in ({}, sample(shape, 5, True)) if shape else ({},):
+            assert isinstance(given, dict)
+            # a transaction of nothing is checked for nothing
+            assert resolve(service, operation, given).authorizations or operation == "TransactWriteItems", operation
+
+
 def misfit(action: str, arns: tuple[str, ...]) -> str:
     patterns = action_resources(action)
     if patterns is None:

@@ -81,3 +81,8 @@ def test_every_answer_has_an_outcome(service: str, operation: str, status: int, 
 def test_only_a_read_of_an_object_can_be_missing() -> None:
     assert missing("s3", "GetObject", 404, "NoSuchKey")
     assert not missing("s3", "DeleteObject", 404, "NoSuchKey")
+
+
+def test_an_action_in_capitals_is_the_same_action() -> None:
+    named = classify("sns", "Publish", 403, "AuthorizationError", f"{USER}SNS:Publish on resource: arn:aws:sns:eu:1:t")
+    assert (named.name, named.action, named.resource) == ("denied", "sns:Publish", "arn:aws:sns:eu:1:t")

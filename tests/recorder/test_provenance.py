@@ -160,6 +160,15 @@ def test_a_role_that_renews_itself_does_not_grow_its_chain_for_ever() -> None:
     assert len({id(origin) for origin in made._origins.values()}) <= MAX_HOPS + 2
 
 
+@pytest.mark.parametrize("method", ["env", "shared-credentials-file", "config-file", "custom-process"])
+def test_a_chain_begins_where_its_first_key_was_found_and_not_at_explicit(method: str) -> None:
+    made = registry()
+    made.held("AKIAX", method)
+    made.held("AKIAX", "explicit")
+    expected = source(registry(), "AKIAX", method)
+    assert source(made, "AKIAX", "explicit", nested=True) == expected != "explicit"
+
+
 def test_rotation_adds_no_origin() -> None:
     made = registry(ECS)
     made.answer(Question("container", URL), Answer(True))

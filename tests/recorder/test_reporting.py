@@ -87,6 +87,24 @@ def test_no_request_is_larger_than_the_limit() -> None:
     assert report(ledger) == []
 
 
+def test_the_time_of_a_point_is_that_of_the_last_call_and_not_of_the_report() -> None:
+    ledger: Ledger[UsageKey] = Ledger(100)
+    one, two = usage(origin()), usage(origin())  # one identity: one point
+    for key, time in ((one, 5), (two, 7), (one, 4)):
+        ledger.add(key, None, time)
+    times = [[p.time_ns for r in report(ledger, everything=True) for p in r.points] for _ in range(2)]
+    assert times == [[7], [7]]
+    ledger.add(one, None, 8)
+    assert [p.time_ns for r in report(ledger) for p in r.points] == [8]
+
+
+def test_a_clock_that_stepped_back_does_not_end_a_point_before_its_start() -> None:
+    ledger: Ledger[UsageKey] = Ledger(100)
+    ledger.add(usage(origin()), None, 10)
+    (request,) = Report("p", 50, 99).requests(ledger.snapshot(), [], False)
+    assert [(p.start_ns, p.time_ns) for p in request.points] == [(50, 50)]
+
+
 def test_the_start_of_a_key_never_moves() -> None:
     ledger: Ledger[UsageKey] = Ledger(100)
     where = origin()
@@ -106,7 +124,7 @@ def test_points_are_what_the_contract_says() -> None:
     ledger.add(usage(origin()), None, 1)
     ((request,)) = report(ledger)
     (point,) = request.points
-    assert (point.start_ns, point.time_ns, point.attributes[semconv.PROCESS_ID]) == (1, 9, "p")
+    assert (point.start_ns, point.time_ns, point.attributes[semconv.PROCESS_ID]) == (1, 1, "p")
     assert semconv.decode(point.attributes).operation == "ListBuckets"
     assert all(isinstance(value, str | bool | int) for value in point.attributes.values())
     assert {p.metric for p in Report("p", 1, 9).health({semconv.RECORDER_UP: 3})} == {semconv.RECORDER_UP}

@@ -23,6 +23,7 @@ from credwatch_agent.cli import (
     serve,
     simulate,
     snapshot,
+    transfer,
 )
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, EXIT_CODES, USAGE
@@ -47,6 +48,8 @@ app.command("diff")(diff.diff)
 app.command("policy-check")(policy_check.policy_check)
 app.command("actions")(actions.actions)
 app.command("operations")(operations.operations)
+app.command("export")(transfer.export)
+app.command("import")(transfer.import_)
 
 
 def _version(asked: bool) -> None:

@@ -7,7 +7,6 @@ import ipaddress
 import signal
 import socket
 import time
-from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ import uvicorn
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, CannotServe, UsageError
 from credwatch_agent.receiver import Ingest, create_app, create_server
-from credwatch_agent.store.sqlite import SqliteStore
+from credwatch_agent.store.location import open_store
 
 _DRAIN_S = 10
 _BACKLOG = 1024
@@ -25,7 +24,9 @@ _MAX_PORT = 65_535
 
 
 def serve(
-    db: Annotated[Path, typer.Option(help="SQLite file that keeps the telemetry; made if it does not exist.")],
+    db: Annotated[
+        str, typer.Option(metavar="PATH|URL", help="SQLite file, made if it does not exist, or `postgresql://` URL.")
+    ],
     host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=_MAX_PORT, help="Port of OTLP/HTTP; 0 takes a free one.")] = 4318,
     grpc_port: Annotated[
@@ -35,7 +36,7 @@ def serve(
     """Receive OTLP over HTTP and gRPC and keep it, until SIGTERM or Ctrl-C."""
     _require_loopback(host)
     rpc_port = _rpc_port(grpc_port)
-    store = SqliteStore.open(db)
+    store = open_store(db)
     try:
         with _bind(host, port, "--port") as listener:
             if rpc_port:

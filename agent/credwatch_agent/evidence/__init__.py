@@ -5,8 +5,9 @@ stands against "unused", `baselines` knows what no recorder can see, `verdict` d
 an argument. How policies match calls is not known here: see `compare`.
 """
 
-from credwatch_agent.evidence.coverage import Carrier, Coverage, Settings, cover
+from credwatch_agent.evidence.coverage import Carrier, Coverage, cover
 from credwatch_agent.evidence.join import Joined, Place, Signed, Workload, join
+from credwatch_agent.evidence.settings import Settings, begins, settings_of
 from credwatch_agent.evidence.verdict import Emits, Gap, Reason, Seen, State, Verdict, judge
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "State",
     "Verdict",
     "Workload",
+    "begins",
     "cover",
     "join",
     "judge",
+    "settings_of",
 ]

@@ -7,8 +7,10 @@ tell an ECS host's own work from application calls.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
+from credwatch.operations.coverage import forwarded
 from credwatch_agent.snapshot import Index, Role
 
 # AmazonEC2ContainerServiceforEC2Role, version 10: what the ECS agent does with the host's role
@@ -93,18 +95,30 @@ def baseline(role: Role, index: Index) -> tuple[str, ...]:
     patterns: list[str] = []
     if index.serves_container_instances(role.arn):
         patterns += CONTAINER_INSTANCE
-    if any(definition.execution_role_arn == role.arn for definition in index.snapshot.task_definitions):
+    if role.arn in index.execution_roles:
         patterns += EXECUTION_ROLE
     for policy in role.policies:
         patterns += HOST_DUTIES.get(policy.name, ()) if policy.aws_managed else ()
     return tuple(patterns)
 
 
+Forwarded = tuple[tuple[str, tuple[str, ...]], ...]
+"""Calls (`service:Operation`) and the patterns of actions that their service may use for the caller."""
+
+_forwarded = lru_cache(maxsize=4096)(forwarded)
+
+
+def forwarding(calls: Iterable[tuple[str, str]]) -> Forwarded:
+    """Return what services may have used on the caller's behalf while they served calls (service, operation)."""
+    found = ((f"{service}:{operation}", _forwarded(service, operation)) for service, operation in sorted(set(calls)))
+    return tuple((call, patterns) for call, patterns in found if patterns)
+
+
 def matches(action: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether an action is one of the patterns; IAM compares action names without case."""
-    return any(_pattern(pattern).fullmatch(action) for pattern in patterns)
+    return bool(patterns) and _pattern(patterns).fullmatch(action) is not None
 
 
 @lru_cache(maxsize=1024)
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(re.escape(text).replace(r"\*", ".*"), re.IGNORECASE)
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(each).replace(r"\*", ".*") for each in patterns), re.IGNORECASE)

@@ -6,29 +6,14 @@ Each rule is a row of `RULES`: a function from what is known of one role to the 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from credwatch_agent.evidence.join import Joined, Place, Signed, Workload
+from credwatch_agent.evidence.settings import Settings, settings_of
 from credwatch_agent.evidence.verdict import Gap, Reason
-from credwatch_agent.snapshot import Index, Role, TaskDefinition, model
-
-DAY_NS = 86_400 * 10**9
-DEFAULT_WINDOW_DAYS = 90.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How much evidence is enough. `slack_s`: silence that is no gap, twice the default export interval."""
-
-    window_days: float = DEFAULT_WINDOW_DAYS
-    share: float = 0.95
-    slack_s: float = 120.0
-
-    @property
-    def window_ns(self) -> int:
-        return int(self.window_days * DAY_NS)
+from credwatch_agent.snapshot import Index, Role, model
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +45,7 @@ class Scope:
     index: Index
     places: tuple[Place, ...]
     signed: tuple[Signed, ...]
+    strays: tuple[Signed, ...]
     now_ns: int
     settings: Settings
 
@@ -71,36 +57,46 @@ class Scope:
         return groups
 
     @property
-    def definitions(self) -> tuple[TaskDefinition, ...]:
-        """Task definitions whose tasks have the role, by themselves or by an override that runs."""
-        running = {task.definition_arn for task in self.index.tasks_of(self.role.arn)}
-        every = self.index.snapshot.task_definitions
-        return tuple(d for d in every if d.arn in running or d.task_role_arn == self.role.arn)
+    def principals(self) -> set[tuple[str, str]] | None:
+        """Whom the trust policy lets in, None where it does not parse."""
+        try:
+            return trusted(self.role.trust)
+        except (ValueError, RecursionError):
+            return None
 
 
 def cover(role: Role, index: Index, joined: Joined, now_ns: int, settings: Settings) -> Coverage:
-    """Return who carried a role within the window and the gaps in what they report."""
-    signed = joined.by_role(role.arn)
-    signers = {s.row.process_id for s in signed}
-    places = tuple(p for key, p in joined.places.items() if key in signers or p.role_arn == role.arn)
-    scope = Scope(role, index, places, signed, now_ns, settings)
+    """Return who carried a role within its window and the gaps in what they report.
+
+    Tags of the role override `settings`.
+    """
+    places = joined.places_of(role.arn)
+    strays = tuple(stray for place in places for stray in joined.strays_of(place.process.process_id))
+    strays += tuple(s for s in joined.strays_named(role.name) if _account_fits(s, role))
+    scope = Scope(role, index, places, joined.by_role(role.arn), strays, now_ns, settings_of(role, settings))
     gaps = dict.fromkeys(gap for rule in RULES for gap in rule(scope))
     return Coverage(tuple(_carriers(scope)), tuple(gaps))
+
+
+def _account_fits(signed: Signed, role: Role) -> bool:
+    return not signed.usage.account_id or signed.usage.account_id == role.arn.split(":")[4]
 
 
 def _carriers(scope: Scope) -> Iterator[Carrier]:
     classes: defaultdict[Workload, list[Place]] = defaultdict(list)
     for place in scope.places:
         classes[place.workload].append(place)
+    calls: Counter[Workload] = Counter()
+    for signed in scope.signed:
+        calls[signed.place.workload] += signed.row.calls
     for workload, places in sorted(classes.items()):
-        ids = {place.process.process_id for place in places}
         yield Carrier(
             workload=workload,
             processes=len(places),
             instances=len(
                 {place.task_arn or (place.instance.instance_id if place.instance else "") for place in places}
             ),
-            calls=sum(s.row.calls for s in scope.signed if s.row.process_id in ids),
+            calls=calls[workload],
             first_ns=min(place.process.first_ns for place in places),
             last_ns=max(place.process.last_ns for place in places),
             closed=all(place.process.closed is not None for place in places),
@@ -129,28 +125,52 @@ def instance_profile(scope: Scope) -> Iterator[Gap]:
         )
 
 
+def tags(scope: Scope) -> Iterator[Gap]:
+    """A tag that cannot be read may have asked for more evidence."""
+    yield from (Gap(Reason.SETTINGS, problem) for problem in scope.settings.problems)
+
+
 def window(scope: Scope) -> Iterator[Gap]:
-    """Each workload must have reported since the window began, without long silence."""
-    begin = scope.now_ns - scope.settings.window_ns
+    """Each workload must have reported since the window began, without long silence.
+
+    A job that said goodbye rests until its next run. Its rests are no silence as long as each is short
+    beside the window, and as its first run is no later than its rhythm explains.
+    """
+    length = scope.settings.window_ns
+    begin = scope.now_ns - length
     slack = int(scope.settings.slack_s * 10**9)
+    allowed = max(int((1 - scope.settings.share) * length), slack)
     for where, places in sorted(scope.by_where.items()):
         first = min(place.process.first_ns for place in places)
-        if first > begin + slack:
+        silence, rest = _silence(places, begin, scope.now_ns)
+        if first > begin + max(slack, min(rest, allowed)):
             seen = duration(max(0, scope.now_ns - first))
-            yield Gap(Reason.WINDOW, f"`{where}` has been reporting for {seen} of {duration(scope.settings.window_ns)}")
-            continue
-        silence = _silence(places, begin, scope.now_ns)
-        if silence > max((1 - scope.settings.share) * scope.settings.window_ns, slack):
+            yield Gap(Reason.WINDOW, f"`{where}` has been reporting for {seen} of {duration(length)}")
+        elif silence > allowed:
             yield Gap(Reason.WINDOW, f"`{where}` was silent for {duration(silence)} of the window")
+        elif rest > allowed:
+            yield Gap(Reason.WINDOW, f"`{where}` rested for {duration(rest)}, too long for so short a window")
 
 
-def _silence(places: Iterable[Place], begin: int, end: int) -> int:
-    """Return for how long within a span of time no process of a workload was alive."""
-    silent, reached = 0, begin
-    for first, last in sorted((place.process.first_ns, place.process.last_ns) for place in places):
-        silent += max(0, first - reached)
-        reached = max(reached, last)
-    return silent + max(0, end - reached)
+def _silence(places: Iterable[Place], begin: int, end: int) -> tuple[int, int]:
+    """Return for how long in all a workload was silent without a goodbye, and its longest rest after one.
+
+    What lies before its first process is neither, and a rest is one only between two runs or after two.
+    """
+    silent = longest = 0
+    reached, ended, runs = begin, False, 0
+    for place in sorted(places, key=lambda each: (each.process.first_ns, each.process.last_ns)):
+        first, last = place.process.first_ns, place.process.last_ns
+        if runs and first > reached:
+            silent, longest = (silent, max(longest, first - reached)) if ended else (silent + first - reached, longest)
+        runs += 1 if first > reached or not runs else 0
+        if last >= reached:
+            reached, ended = last, place.process.closed is not None
+    if ended and runs > 1:
+        longest = max(longest, end - reached)
+    else:
+        silent += max(0, end - reached)
+    return silent, longest
 
 
 def uninstrumented(scope: Scope) -> Iterator[Gap]:
@@ -158,16 +178,27 @@ def uninstrumented(scope: Scope) -> Iterator[Gap]:
     reporting = {(place.workload.family, place.workload.container) for place in scope.places}
     silent = {
         (definition.family, container.name)
-        for definition in scope.definitions
+        for definition in scope.index.definitions_of(scope.role.arn)
         for container in definition.containers
         if not container.no_aws and (definition.family, container.name) not in reporting
     }
     for family, container in sorted(silent):
-        yield Gap(
-            Reason.UNINSTRUMENTED,
-            f"container `{container}` of task family `{family}` does not report:"
-            f" instrument it, or label it `{model.NO_AWS_LABEL}=true`",
-        )
+        if not scope.settings.no_aws & {container, f"{family}/{container}"}:
+            yield Gap(
+                Reason.UNINSTRUMENTED,
+                f"container `{container}` of task family `{family}` does not report:"
+                f" instrument it, or label it `{model.NO_AWS_LABEL}=true`",
+            )
+
+
+def undefined(scope: Scope) -> Iterator[Gap]:
+    """A running task whose definition is not known may have the role, and containers that do not report."""
+    principals = scope.principals
+    if principals is not None and ("Service", ECS_TASKS) not in principals:
+        return
+    for task in scope.index.undefined:
+        if task.task_role_override in ("", scope.role.arn):
+            yield Gap(Reason.COVERAGE, f"task `{task.arn}` runs a task definition that the snapshot does not hold")
 
 
 def instances(scope: Scope) -> Iterator[Gap]:
@@ -201,6 +232,15 @@ def _classes(scope: Scope) -> Iterator[tuple[str, str, frozenset[str]]]:
         yield name, family, frozenset(tasks)
 
 
+def unattributed(scope: Scope) -> Iterator[Gap]:
+    """Calls of which it is not known who signed them may be the role's."""
+    calls: Counter[str] = Counter()
+    for stray in scope.strays:
+        calls[stray.place.workload.where] += stray.row.calls
+    for where, count in sorted(calls.items()):
+        yield Gap(Reason.UNATTRIBUTED, f"`{where}` made {count} calls with credentials that may be this role's")
+
+
 def inexact(scope: Scope) -> Iterator[Gap]:
     if any(not signed.row.exact for signed in scope.signed):
         yield Gap(Reason.INEXACT, "some counts are incomplete (spans or delta points): calls may be missing")
@@ -208,21 +248,21 @@ def inexact(scope: Scope) -> Iterator[Gap]:
 
 def unmapped(scope: Scope) -> Iterator[Gap]:
     """A call that no rule maps may have used any action."""
-    for signed in scope.signed:
-        if signed.usage.mapping == "unknown":
-            call = f"{signed.usage.service}:{signed.usage.operation}"
-            yield Gap(Reason.MAPPING, f"`{call}` was called and no rule tells which actions it needs")
+    unknown = (signed.usage for signed in scope.signed if signed.usage.mapping == "unknown")
+    for call in sorted({f"{usage.service}:{usage.operation}" for usage in unknown}):
+        yield Gap(Reason.MAPPING, f"`{call}` was called and no rule tells which actions it needs")
 
 
 def trust(scope: Scope) -> Iterator[Gap]:
     """Everyone whom the trust policy lets in must report."""
-    try:
-        principals = sorted(trusted(scope.role.trust))
-    except ValueError:
+    principals = scope.principals
+    if principals is None:
         yield Gap(Reason.TRUST, "the trust policy does not parse: who may assume the role is unknown")
         return
-    for kind, principal in principals:
-        if not any(_carries(kind, principal, scope)):
+    # a token's issuer is not reported: of several nobody can tell which one was used
+    several = sum(kind == "Federated" for kind, _ in principals) > 1
+    for kind, principal in sorted(principals):
+        if (kind == "Federated" and several) or not any(_carries(kind, principal, scope)):
             yield Gap(Reason.TRUST, f"the trust policy lets in `{principal}`, from which no process reports")
 
 
@@ -256,15 +296,17 @@ def _principals(statement: dict[str, object]) -> Iterator[tuple[str, str]]:
         yield "AWS", "everyone but NotPrincipal"
 
 
+ECS_TASKS = "ecs-tasks.amazonaws.com"
+
 # service principal -> how a process in that place reports: its OpenTelemetry platforms, its sources
 _PLATFORMS = {
-    "ecs-tasks.amazonaws.com": ("aws_ecs",),
+    ECS_TASKS: ("aws_ecs",),
     "ec2.amazonaws.com": ("aws_ec2",),
     "lambda.amazonaws.com": ("aws_lambda",),
     "pods.eks.amazonaws.com": ("aws_eks",),
 }
 _SOURCES = {
-    "ecs-tasks.amazonaws.com": "ecs-task-role",
+    ECS_TASKS: "ecs-task-role",
     "ec2.amazonaws.com": "ec2-instance-profile",
     "lambda.amazonaws.com": "lambda-execution-role",
     "pods.eks.amazonaws.com": "eks-pod-identity",
@@ -281,12 +323,12 @@ def _carries(kind: str, principal: str, scope: Scope) -> Iterator[bool]:
             for place in scope.places
         )
     elif kind == "Federated":
-        yield from ("web-identity" in _obtained(signed, scope) for signed in scope.signed)
+        if ":saml-provider/" not in principal:
+            yield from ("web-identity" in _obtained(signed, scope) for signed in scope.signed)
     else:
-        # an account or a wildcard is never one carrier: only a role that was seen assuming it counts
-        yield from (
-            scope.index.role_arn(hop.principal) == principal for signed in scope.signed for hop in signed.usage.chain
-        )
+        # an account or a wildcard is never one carrier: only who was seen assuming the role counts
+        hops = {hop.principal for signed in scope.signed for hop in signed.usage.chain}
+        yield from (principal in (hop, scope.index.role_arn(hop)) for hop in sorted(hops))
 
 
 def _obtained(signed: Signed, scope: Scope) -> set[str]:
@@ -300,11 +342,14 @@ Rule = Callable[[Scope], Iterator[Gap]]
 RULES: tuple[Rule, ...] = (
     no_carrier,
     missing_layers,
+    tags,
     instance_profile,
     window,
     uninstrumented,
+    undefined,
     instances,
     trust,
+    unattributed,
     inexact,
     unmapped,
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from credwatch_agent.evidence.baselines import NO_OPERATION, matches
+from credwatch_agent.evidence.baselines import NO_OPERATION, Forwarded, matches
 
 Emits = Callable[[str], "bool | None"]
 """Whether some mapped SDK operation is authorised as an action; None where the map cannot tell."""
@@ -24,7 +24,7 @@ class State(str, Enum):
 
 
 class Reason(str, Enum):
-    """Why an unseen action is not `unused`; the values are stable, `docs/report.md` lists them."""
+    """Why an unseen action is not `unused`; the values are stable."""
 
     NO_CARRIER = "no-carrier"
     WINDOW = "window"
@@ -33,11 +33,14 @@ class Reason(str, Enum):
     TRUST = "trust-without-carrier"
     INSTANCE_PROFILE = "instance-profile"
     MISSING_LAYER = "missing-layer"
+    UNATTRIBUTED = "unattributed-calls"
+    SETTINGS = "settings"
     INEXACT = "inexact"
     MAPPING = "mapping"
     OUTCOME = "outcome"
     AMBIGUOUS = "ambiguous"
     BASELINE = "baseline"
+    FORWARDED = "forwarded"
     NO_OPERATION = "no-operation"
     PASS_ROLE = "pass-role"  # noqa: S105  # a permission, no password
 
@@ -67,17 +70,24 @@ class Seen:
 UNSEEN = Seen()
 
 
-def judge(action: str, seen: Seen, gaps: tuple[Gap, ...], infrastructure: tuple[str, ...], emits: Emits) -> Verdict:
+def judge(  # all that is known of one action
+    action: str,
+    seen: Seen,
+    gaps: tuple[Gap, ...],
+    infrastructure: tuple[str, ...],
+    emits: Emits,
+    forwarded: Forwarded = (),
+) -> Verdict:
     """Return the state of one granted action.
 
     `gaps` is what stands against `unused` for the whole role, `infrastructure` the patterns of its
-    baseline.
+    baseline, `forwarded` what services may use on its behalf.
     """
     if seen.certain:
         return Verdict(State.USED)
     if seen.doubt:
         return Verdict(State.INSUFFICIENT, (seen.doubt,))
-    blind = _blind(action, infrastructure)
+    blind = _blind(action, infrastructure, forwarded)
     if blind:
         return Verdict(State.UNOBSERVABLE, (blind,))
     if gaps:
@@ -85,13 +95,16 @@ def judge(action: str, seen: Seen, gaps: tuple[Gap, ...], infrastructure: tuple[
     return _unmapped(action, emits(action))
 
 
-def _blind(action: str, infrastructure: tuple[str, ...]) -> Gap | None:
+def _blind(action: str, infrastructure: tuple[str, ...], forwarded: Forwarded) -> Gap | None:
     if action.lower() == "iam:passrole":
         return Gap(Reason.PASS_ROLE, "`iam:PassRole` is no API call: it is checked inside calls that take a role")
     if matches(action, NO_OPERATION):
         return Gap(Reason.NO_OPERATION, f"no SDK operation is authorised as `{action}`")
     if matches(action, infrastructure):
         return Gap(Reason.BASELINE, f"the infrastructure uses `{action}`, not an application")
+    for call, patterns in forwarded:
+        if matches(action, patterns):
+            return Gap(Reason.FORWARDED, f"`{call}` was called, and its service may use `{action}` for the caller")
     return None
 
 

@@ -19,12 +19,12 @@ from credwatch_agent.iam.request import StatementRef
 _DATA = Path(__file__).parent / "data" / "escalation.json"
 
 CATEGORIES = {
-    "self-escalation": "changes its own permissions",
-    "principal-access": "gains the credentials or the trust of another principal",
-    "new-passrole": "passes a role to something that it creates",
-    "existing-passrole": "changes or enters something that has a role already",
+    "self-escalation": "change its own permissions",
+    "principal-access": "gain the credentials or the trust of another principal",
+    "new-passrole": "pass a role to something that it creates",
+    "existing-passrole": "change or enter something that has a role already",
 }
-"""What the categories mean."""
+"""What the categories let a principal do; to follow the word `could`."""
 
 
 class Combination(NamedTuple):

@@ -7,7 +7,6 @@ holds whatever the unknowns turn out to be. Owns how layers combine; knows no pa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -55,8 +54,7 @@ class Reason(Enum):
     ANYONE_PAST_CEILING = "whether a grant to everyone passes a boundary or session policy is not documented"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The decision, the statements it rests on, the reasons, and what it hangs on if Unknown.
 
     `unknown` holds condition keys, and `resource`, `principal`, `layer: NAME`, `policy: NAME`,
@@ -88,17 +86,20 @@ def evaluate(
     """
     if resource_policy is None and request.needs_resource_policy:
         resource_policy = MISSING
-    layers = [("identity", identity), *_one("boundary", boundary)]
-    if isinstance(session, Missing) or session:
-        layers.append(("session", session))
-    layers += [*_levels("scp", scps), *_levels("rcp", rcps), *_one("resource", resource_policy)]
-
+    verdicts = [judge("identity", identity, request)]
+    # most requests are decided by identity policies alone, so the others cost nothing where there are none
+    if boundary or session or scps or rcps or resource_policy:
+        others = (
+            *_one("boundary", boundary),
+            *([("session", session)] if session else []),
+            *_levels("scp", scps),
+            *_levels("rcp", rcps),
+            *_one("resource", resource_policy),
+        )
+        verdicts += [judge(name, policies, request) for name, policies in others]
     denied: Truth = False
-    verdicts: list[Verdict] = []
-    for name, policies in layers:
-        verdict = judge(name, policies, request)
+    for verdict in verdicts:
         denied = either(denied, verdict.denied)
-        verdicts.append(verdict)
     if denied:
         refs = tuple(ref for verdict in verdicts for ref in verdict.denies)
         return Result(Decision.EXPLICITLY_DENIED, refs, (Reason.EXPLICIT_DENY,))
@@ -141,10 +142,14 @@ class _Allows(NamedTuple):
         return both(self.boundary, self.session)
 
 
+_NO_RESOURCE = Verdict("resource")
+"""Of a resource without a policy; never written to."""
+
+
 def _allows(verdicts: Sequence[Verdict], request: Request) -> _Allows:
     every: dict[str, Truth] = {"boundary": True, "session": True, "scp": True}
     identity: Truth = is_root(request.principal)
-    resource = Verdict("resource")
+    resource = _NO_RESOURCE
     for verdict in verdicts:
         if verdict.layer == "identity":
             identity = either(identity, verdict.allowed)
@@ -178,7 +183,7 @@ def _within(request: Request, allows: _Allows) -> Truth:
 
 def _passes_ceiling(request: Request, allows: _Allows) -> Truth:
     """Whether a grant to everyone passes a ceiling that does not allow: not documented, so not known."""
-    if request.crosses_accounts or allows.ceiling is True or allows.resource.grant(Grade.ANYONE) is False:
+    if allows.ceiling is True or request.crosses_accounts or allows.resource.grant(Grade.ANYONE) is False:
         return False
     return None
 

@@ -168,7 +168,7 @@ class Globs:
         """Say whether any of the patterns matches the whole of `value`."""
         if self._regex is not None and self._regex(value) is not None:
             return True
-        return any(_simulate(each, value) for each in self._automata)
+        return bool(self._automata) and any(_simulate(each, value) for each in self._automata)
 
 
 @lru_cache(maxsize=16_384)

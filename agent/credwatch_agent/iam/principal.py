@@ -14,8 +14,8 @@ from credwatch_agent.iam.context import Truth
 from credwatch_agent.iam.document import Principals, Statement
 
 
-class Grade(Enum):
-    """How a statement names the requester, most exact first."""
+class Grade(str, Enum):
+    """How a statement names the requester, most exact first. Text, so that it hashes as fast as text."""
 
     DIRECT = "the session, user or service itself"
     ROLE = "the role of the session"

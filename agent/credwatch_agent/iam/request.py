@@ -36,9 +36,11 @@ class Request:
     def crosses_accounts(self) -> bool:
         """Principal and resource are known to be of different accounts."""
         mine = names(self.principal).account
+        if not mine:
+            return False
         parts = self.resource.split(":", 5)
         theirs = self.resource_account or (parts[4] if len(parts) == 6 else "")
-        return bool(mine and theirs.isdigit() and mine != theirs)
+        return theirs.isdigit() and mine != theirs
 
     @property
     def needs_resource_policy(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ _MAX_REMEMBERED = 2_048
 
 
 _UUID = 36
+_UUID_TEXT = re.compile(rb"[0-9A-Za-z-]{36}")
 # the attribute of a process whose id is a UUID, up to the UUID: field 7 of a point, a KeyValue of 62 bytes
 _UUID_ATTRIBUTE = b"\x3a\x3e\x0a\x14" + semconv.PROCESS_ID.encode() + b"\x12\x26\x0a\x24"
 _TAGS = b"\x11\x19\x31\x3a"  # how each of the three numbers and the first attribute begin: 9 bytes apart
@@ -165,16 +167,17 @@ def _take_plain(taken: list[UsagePoint], metric: _Metric, now_ns: int) -> list[b
     calls of our own: this is what ingest costs.
     """
     others = []
-    unpack, latest, cumulative = _NUMBERS.unpack_from, now_ns + AHEAD_NS, metric.cumulative
+    unpack, is_uuid = _NUMBERS.unpack_from, _UUID_TEXT.fullmatch
+    latest, cumulative = now_ns + AHEAD_NS, metric.cumulative
     for content in metric.points:
         at = content.find(_UUID_ATTRIBUTE, 27)
         if at >= 0 and content[0:28:9] == _TAGS:
             begin = at + len(_UUID_ATTRIBUTE)
-            process_id, end = content[begin : begin + _UUID], begin + _UUID
+            end = begin + _UUID
             usage = _remembered(content[27:at] + content[end:]) if len(content) <= _MAX_REMEMBERED else None
             start_ns, time_ns, value = unpack(content)
-            if usage and value >= 0 and EARLIEST_NS <= start_ns <= time_ns <= latest and process_id.isascii():
-                taken.append(UsagePoint(process_id.decode(), usage, value, start_ns, time_ns, cumulative))
+            if usage and value >= 0 and EARLIEST_NS <= start_ns <= time_ns <= latest and is_uuid(content, begin, end):
+                taken.append(UsagePoint(content[begin:end].decode(), usage, value, start_ns, time_ns, cumulative))
                 continue
         others.append(content)
     return others
@@ -224,8 +227,8 @@ def _scalars(attributes: Iterable[bytes]) -> dict[str, Scalar]:
 
 def _process_id(attributes: Mapping[str, Scalar]) -> str:
     process_id = attributes.get(semconv.PROCESS_ID)
-    if not isinstance(process_id, str) or not 0 < len(process_id) <= _MAX_PROCESS_ID:
-        what = "is missing" if process_id is None else f"is no text of 1 to {_MAX_PROCESS_ID} characters"
+    if not isinstance(process_id, str) or not (0 < len(process_id) <= _MAX_PROCESS_ID and process_id.isprintable()):
+        what = "is missing" if process_id is None else f"is no text of 1 to {_MAX_PROCESS_ID} printable characters"
         raise BrokenPoint(f"attribute `{semconv.PROCESS_ID}` {what}")
     return process_id
 

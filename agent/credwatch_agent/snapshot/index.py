@@ -36,6 +36,9 @@ class Index:
         self.container_instances: dict[str, ContainerInstance] = {c.arn: c for c in snapshot.container_instances}
         self._by_name: dict[tuple[str, str], Role] = {(_account(role.arn), role.name): role for role in snapshot.roles}
         self._by_revision = {(d.family, d.revision): d for d in snapshot.task_definitions}
+        self.execution_roles = frozenset(d.execution_role_arn for d in snapshot.task_definitions)
+        self.undefined = tuple(task for task in snapshot.tasks if task.definition_arn not in self.definitions)
+        self._definitions_of = _grouped((d.task_role_arn, d) for d in snapshot.task_definitions)
         self._registered = {c.instance_id: c for c in snapshot.container_instances if c.instance_id}
         self._profiles_of = _grouped((arn, p) for p in snapshot.instance_profiles for arn in p.role_arns)
         self._instances_of = _grouped((i.profile_arn, i) for i in snapshot.instances if i.profile_arn)
@@ -71,6 +74,12 @@ class Index:
 
     def definition_of(self, task: Task) -> TaskDefinition | None:
         return self.definitions.get(task.definition_arn)
+
+    def definitions_of(self, role_arn: str) -> tuple[TaskDefinition, ...]:
+        """Return the task definitions whose tasks have a role, by themselves or by an override that runs."""
+        running = (self.definitions.get(task.definition_arn) for task in self.tasks_of(role_arn))
+        found = {d.arn: d for d in (*self._definitions_of.get(role_arn, ()), *running) if d}
+        return tuple(found[arn] for arn in sorted(found))
 
     @staticmethod
     def task_role(task: Task | None, definition: TaskDefinition | None) -> str:

@@ -7,7 +7,7 @@ reordering therefore change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from credwatch_agent.records import Batch, Span, Telemetry
@@ -34,6 +34,9 @@ class Store(Protocol):
 
         A row's count covers its process's whole life, also what lies before `since_ns`.
         """
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield all that is held but spans, one batch a process: put into another store, they make it equal."""
 
     def spans(self, trace_id: str = "", limit: int = MAX_SPANS) -> tuple[Span, ...]:
         """Return the latest spans, of one trace if named, in the order of their start."""

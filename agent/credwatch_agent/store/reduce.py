@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from credwatch.semconv import RECORDER_CLOSED
-from credwatch_agent.records import KeySighting, Process, Telemetry, UsageRow
+from credwatch_agent.records import Batch, Health, KeySighting, Process, Telemetry, UsagePoint, UsageRow
 from credwatch_agent.store import texts
 
 
@@ -68,6 +68,37 @@ def telemetry(processes: Iterable[tuple[str, str, int, int]], rows: Iterable[Row
         tuple(_usage(s) for s in recent if s.kind == "usage"),
         tuple(_key(s) for s in recent if s.kind == "key"),
     )
+
+
+def points_of(batch: Batch) -> list[Row]:
+    """Return the points of a batch as rows: not yet one a key."""
+    return [
+        *(
+            Row(u.process_id, "usage", texts.from_usage(u.usage), u.start_ns, u.value, u.time_ns, u.exact)
+            for u in batch.usage
+        ),
+        *(Row(k.process_id, "key", texts.from_key(k), k.first_ns, k.value, k.last_ns, True) for k in batch.keys),
+        *(Row(h.process_id, "health", h.metric, h.start_ns, h.value, h.time_ns, True) for h in batch.health),
+    ]
+
+
+def batches(processes: Iterable[tuple[str, str, int, int]], rows: Iterable[Row]) -> Iterator[Batch]:
+    """Yield what a store holds as batches of one process each: put into another store, they make it equal."""
+    held: dict[str, list[Row]] = {}
+    for row in rows:
+        held.setdefault(row.process_id, []).append(row)
+    for process_id, resource, _, _ in processes:
+        own = held.get(process_id, [])
+        yield Batch(
+            texts.to_mapping(resource),
+            tuple(
+                UsagePoint(process_id, texts.to_usage(r.text), r.value, r.start_ns, r.last_ns, bool(r.exact))
+                for r in own
+                if r.kind == "usage"
+            ),
+            tuple(texts.to_key(process_id, r.text, r.value, r.start_ns, r.last_ns) for r in own if r.kind == "key"),
+            tuple(Health(process_id, r.text, r.value, r.start_ns, r.last_ns) for r in own if r.kind == "health"),
+        )
 
 
 def _usage(s: _Sum) -> UsageRow:

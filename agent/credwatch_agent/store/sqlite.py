@@ -17,7 +17,7 @@ from pathlib import Path
 from credwatch.semconv import Usage
 from credwatch_agent.records import Batch, Span, Telemetry
 from credwatch_agent.store import MAX_SPANS, StoreError, texts
-from credwatch_agent.store.reduce import Row, telemetry
+from credwatch_agent.store.reduce import Row, batches, telemetry
 
 APPLICATION_ID = 0x63726477  # "crdw": SQLite's mark of whose file it is
 
@@ -125,13 +125,26 @@ class SqliteStore:
             connection.execute("DELETE FROM span WHERE seq <= (SELECT max(seq) FROM span) - ?", (MAX_SPANS,))
 
     def telemetry(self, since_ns: int = 0) -> Telemetry:
+        processes, rows = self._all(since_ns)
+        with self._readable():
+            return telemetry(processes, rows, since_ns)
+
+    def batches(self) -> Iterator[Batch]:
+        with self._readable():
+            yield from batches(*self._all(0))
+
+    def _all(self, since_ns: int) -> tuple[list[tuple[str, str, int, int]], list[Row]]:
         with self._transaction("DEFERRED") as connection:
             processes = connection.execute(
-                "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= ?", (since_ns,)
+                "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= ? ORDER BY id",
+                (since_ns,),
             ).fetchall()
-            rows = [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
+            return processes, [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            return telemetry(processes, rows, since_ns)
+            yield
         except ValueError as error:
             raise StoreError(f"the database `{self._path}` holds a row that this agent cannot read: {error}") from error
 

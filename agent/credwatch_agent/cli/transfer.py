@@ -1,0 +1,88 @@
+"""`credwatch-agent export` and `import`: all that a store holds, from one store to another.
+
+A file of JSON lines, `{"batch": …}` for each process and `{"span": …}` for each span, in the stores' own
+canonical texts. Importing is putting: what is there already is merged by the truth rule, twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from credwatch_agent.cli.console import err
+from credwatch_agent.cli.failure import CLEAN, UsageError
+from credwatch_agent.records import Batch, Health, Span, UsagePoint
+from credwatch_agent.store import texts
+from credwatch_agent.store.location import open_store
+
+Db = Annotated[str, typer.Option(metavar="PATH|URL", help="SQLite file or `postgresql://` URL.")]
+_SPANS = 1_000
+
+
+def export(db: Db) -> int:
+    """Write all that a store holds to stdout, as JSON lines."""
+    with closing(open_store(db, read_only=True)) as store:
+        for batch in store.batches():
+            sys.stdout.write(_line("batch", _from_batch(batch)))
+        for span in store.spans():
+            sys.stdout.write(_line("span", texts.from_span(span)))
+    return CLEAN
+
+
+def import_(
+    db: Db, file: Annotated[Path, typer.Argument(help="File that `export` wrote.", exists=True, dir_okay=False)]
+) -> int:
+    """Put what `export` wrote into a store; what it holds already is kept."""
+    with closing(open_store(db)) as store, file.open(encoding="utf-8") as lines:
+        spans: list[Span] = []
+        processes = 0
+        for number, line in enumerate(lines, 1):
+            record = _read(line, f"`{file}`, line {number}")
+            if isinstance(record, Span):
+                spans.append(record)
+            else:
+                store.put([record])
+                processes += 1
+            if len(spans) >= _SPANS:
+                store.put_spans(spans)
+                spans.clear()
+        store.put_spans(spans)
+    err.print(f"imported {processes} processes")
+    return CLEAN
+
+
+def _read(line: str, where: str) -> Batch | Span:
+    try:
+        ((kind, value),) = json.loads(line).items()
+        return texts.to_span(value) if kind == "span" else _to_batch(*value)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{where} is not one that `credwatch-agent export` wrote: {error}") from None
+
+
+def _line(kind: str, value: object) -> str:
+    return json.dumps({kind: value}) + "\n"
+
+
+def _from_batch(batch: Batch) -> list[object]:
+    return [
+        dict(batch.resource),
+        [[p.process_id, texts.from_usage(p.usage), p.value, p.start_ns, p.time_ns, p.exact] for p in batch.usage],
+        [[k.process_id, texts.from_key(k), k.value, k.first_ns, k.last_ns] for k in batch.keys],
+        [[h.process_id, h.metric, h.value, h.start_ns, h.time_ns] for h in batch.health],
+    ]
+
+
+def _to_batch(
+    resource: dict[str, str], usage: list[list[Any]], keys: list[list[Any]], health: list[list[Any]]
+) -> Batch:
+    return Batch(
+        resource,
+        tuple(UsagePoint(process, texts.to_usage(text), *rest) for process, text, *rest in usage),
+        tuple(texts.to_key(*key) for key in keys),
+        tuple(Health(*point) for point in health),
+    )

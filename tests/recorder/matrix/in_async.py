@@ -1,0 +1,74 @@
+"""The cells with aiobotocore; run in its own environment by `tests/recorder/test_matrix.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.recorder.matrix import cells, cloud
+from tests.recorder.matrix.drivers import AsyncDriver
+from tests.recorder.matrix.walk import Attach, make_world, walk
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[cloud.Server]:
+    with cloud.serving() as made:
+        yield made
+
+
+@pytest.mark.parametrize("cell", cells.parameters(cells.ASYNC))
+def test_cell(
+    cell: cells.Cell, server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
+) -> None:
+    recorded, expected = walk(cell, make_world(server, tmp_path, monkeypatch), AsyncDriver(), attach)
+    assert recorded == expected
+
+
+def test_a_cancelled_call_is_abandoned_and_the_next_is_counted(
+    server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
+) -> None:
+    world = make_world(server, tmp_path, monkeypatch)
+    world.set(AWS_ACCESS_KEY_ID="AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY="s")
+    recording, driver = attach(environ=world.environ), AsyncDriver()
+
+    async def steps() -> None:
+        async with driver.client("s3") as s3:
+            sent = asyncio.Event()
+
+            async def hang(**_: object) -> None:
+                sent.set()
+                await asyncio.Event().wait()
+
+            s3.meta.events.register("before-send", hang, unique_id="hang")
+            call = asyncio.create_task(s3.list_buckets())
+            await sent.wait()
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            s3.meta.events.unregister("before-send", unique_id="hang")
+            await s3.list_buckets()
+
+    driver.run(steps())
+    gc.collect()
+    outcomes = recording.outcomes()
+    assert outcomes == {("ListBuckets", "abandoned"): 1, ("ListBuckets", "allowed"): 1}
+    assert {usage.source for usage in recording.exported()} == {"environment"}
+
+
+def test_calls_at_once_are_each_counted(
+    server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
+) -> None:
+    world = make_world(server, tmp_path, monkeypatch)
+    world.monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    recording, driver = attach(environ=world.environ), AsyncDriver()
+
+    async def steps() -> None:
+        async with driver.client("s3") as s3:
+            await asyncio.gather(*(s3.list_buckets() for _ in range(50)))
+
+    driver.run(steps())
+    assert [(usage.source, calls) for usage, calls in recording.exported().items()] == [("ec2-instance-profile", 50)]
