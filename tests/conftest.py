@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+if importlib.util.find_spec("hypothesis"):  # the environment of the asyncio service has none
+    from hypothesis import HealthCheck, settings
+
+    # how fast an example runs is the machine's affair, no property of the code
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
 for _name in [n for n in os.environ if n.startswith(("AWS_", "CREDWATCH_", "OTEL_"))]:

@@ -214,10 +214,10 @@ class Gate(SqliteStore):
     entered = threading.Event()
     leave = threading.Event()
 
-    def put(self, batches: Iterable[Batch]) -> None:
+    def put(self, batches: Iterable[Batch]) -> int:
         self.entered.set()
         self.leave.wait()
-        super().put(batches)
+        return super().put(batches)
 
 
 def test_a_slow_write_does_not_stop_the_event_loop(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_healthy_agent_says_so(store: SqliteStore, path: str) -> None:
     assert (response.status_code, response.text) == (200, "ok\n")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["/v1/metrics", "/v1/traces"]),
     st.sampled_from([PROTOBUF, JSON]),

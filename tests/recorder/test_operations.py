@@ -269,7 +269,7 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(OPERATIONS), st.dictionaries(keys, junk, max_size=5) | junk, st.sampled_from(semconv.DETAILS))
 def test_no_parameters_make_it_raise(call: tuple[str, str], params: Mapping[str, object], detail: str) -> None:
     answer = resolve(*call, params, detail=detail)
