@@ -14,7 +14,7 @@ from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
 from credwatch_agent.cli.policies import Evidence, find_role, read_evidence
 from credwatch_agent.compare import Use, uses_of
-from credwatch_agent.evidence.coverage import DAY_NS
+from credwatch_agent.evidence.settings import DAY_NS
 from credwatch_agent.recommend import watch as after_change
 from credwatch_agent.recommend.view import attached_to
 from credwatch_agent.recommend.watch import Regression, Rollback
