@@ -124,13 +124,15 @@ def _judge(files: Files, must: tuple[Finding, ...]) -> bool:
 def _show_recommendation(files: Files, role: str) -> None:
     _, text = play.command(files, ["recommend", role, "--format", "json"])
     found = json.loads(text)
+    _, report = play.report(files)
+    statements = [each for row in report["roles"] if row["name"] == role for each in row["statements"]]
+    seen = {use["action"] for each in statements for use in each["used"]}
     for policy in found["policies"]:
         kinds: dict[str, list[str]] = {"used": [], "kept": []}
-        kept = {note["text"].split("`")[1] for note in found["notes"] if note["text"].startswith("kept: ")}
         for statement in policy["document"]["Statement"]:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             for action in actions:
-                kinds["kept" if action in kept else "used"].append(action)
+                kinds["used" if action in seen else "kept"].append(action)
         rest = f", and {len(kinds['kept'])} that stay because no recorder can see their use" if kinds["kept"] else ""
         _say("", f"{policy['name']}: {', '.join(kinds['used'])}{rest}")
     _say("", f"{found['claim']['text']}\n")
