@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from credwatch.semconv import ENTRY_POINT, Usage
 from credwatch_agent.records import Process, Telemetry, UsageRow
@@ -81,9 +82,16 @@ class Joined:
 
     places: Mapping[str, Place]
     signed: tuple[Signed, ...]
+    _of_role: Mapping[str, tuple[Signed, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        groups: defaultdict[str, list[Signed]] = defaultdict(list)
+        for signed in self.signed:
+            groups[signed.role_arn].append(signed)
+        object.__setattr__(self, "_of_role", {role: tuple(found) for role, found in groups.items()})
 
     def by_role(self, role_arn: str) -> tuple[Signed, ...]:
-        return tuple(signed for signed in self.signed if signed.role_arn == role_arn)
+        return self._of_role.get(role_arn, ())
 
 
 def join(telemetry: Telemetry, index: Index, since_ns: int) -> Joined:
