@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ASYNC := .venv-async
 ASYNC_READY := $(ASYNC)/.ready
+COLLECTOR := .collector/otelcol
 JOBS ?= 2
 
 help:    ## this list
@@ -31,6 +32,8 @@ lint: $(READY)    ## ruff and mypy strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+collector: $(COLLECTOR)    ## a real OpenTelemetry Collector for the tests (needs Go; minutes, once)
+
 docs: $(READY)    ## regenerate the reference pages from the code
 	$(BIN)/python -m docs.generate
 
@@ -42,7 +45,7 @@ lock: $(READY)    ## pin and hash requirements/*.in again
 	  --prerelease=if-necessary-or-explicit --no-header --upgrade requirements/$$n.in -o requirements/$$n.txt -q; done
 
 clean:    ## remove the environment and everything generated
-	rm -rf $(VENV) $(ASYNC) .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ASYNC) .collector .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml agent/pyproject.toml credwatch.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -58,4 +61,8 @@ $(ASYNC_READY): requirements/async.txt pyproject.toml credwatch.pth $(READY)
 	$(BIN)/uv pip install -q --python $(ASYNC)/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 
-.PHONY: help demo check test verify bench lint docs operations lock clean
+$(COLLECTOR): examples/collector/builder.yaml
+	GOFLAGS="$$GOFLAGS -buildvcs=false" go run go.opentelemetry.io/collector/cmd/builder@v0.162.0 --config $<
+	touch $@
+
+.PHONY: help demo check test verify bench lint collector docs operations lock clean

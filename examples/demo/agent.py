@@ -22,9 +22,10 @@ class Agent:
 
 
 @contextmanager
-def serving(db: Path) -> Iterator[Agent]:
-    """Run `credwatch-agent serve` on a free loopback port; it is told to stop, by its own process id, at the end."""
-    command = [sys.executable, "-m", "credwatch_agent", "serve", "--db", str(db), "--port", "0", "--grpc-port", "off"]
+def serving(db: Path, port: int = 0) -> Iterator[Agent]:
+    """Run `credwatch-agent serve` on a loopback port, a free one if 0; at the end it is told to stop, by process id."""
+    options = ["--db", str(db), "--port", str(port), "--grpc-port", "off"]
+    command = [sys.executable, "-m", "credwatch_agent", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment({})) as process:
         try:
             yield Agent(_wait(process), db)

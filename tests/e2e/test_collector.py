@@ -1,0 +1,152 @@
+"""Recorder, a real Collector with `otel-collector.yaml`, agent: whatever fails between, each call is counted once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from credwatch_agent.store import StoreError
+from credwatch_agent.store.sqlite import SqliteStore
+from examples.demo import agent
+from tests.e2e.collector import (
+    CONFIG,
+    Backend,
+    Collector,
+    Line,
+    Tally,
+    free_port,
+    run_applications,
+    run_collector,
+    served,
+    until,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.collector]
+
+CALLS = 300
+"""Calls of each of the two applications."""
+
+Start = Callable[..., Collector]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a Collector that sends to an agent and to a trace backend."""
+    started: list[Collector] = []
+
+    def run(agent_url: str, traces_url: str, *options: str) -> Collector:
+        collector = Collector(tmp_path / "storage", agent_url, traces_url, *options)
+        started.append(collector)
+        collector.start()
+        return collector
+
+    yield run
+    for collector in started:
+        collector.end(signal.SIGKILL)
+
+
+class Arrived:
+    """What an agent's store holds."""
+
+    def __init__(self, db: Path) -> None:
+        store = SqliteStore.open(db, read_only=True)
+        self.telemetry, self.spans = store.telemetry(), store.spans()
+        store.close()
+
+    @property
+    def tally(self) -> Tally:
+        tally: Tally = Counter()
+        for row in self.telemetry.usage:
+            name = self.telemetry.processes[row.process_id].resource["service.name"]
+            (arn,) = row.usage.resources
+            tally[name, row.usage.operation, arn.rpartition(":")[2]] += row.calls
+        return tally
+
+
+def wait_for_all(db: Path, tally: Tally, what: str) -> None:
+    """Wait until counts and spans are complete; then hold them against the applications' own tally, and print."""
+    begun, total = time.monotonic(), sum(tally.values())
+
+    def complete() -> bool:
+        try:
+            arrived = Arrived(db)
+        except StoreError:  # the agent has not made its file yet
+            return False
+        closed = sum(process.closed or 0 for process in arrived.telemetry.processes.values())
+        return (closed, sum(arrived.tally.values()), len(arrived.spans)) >= (total, total, total)
+
+    until(complete, f"{total} calls to arrive")
+    arrived = Arrived(db)
+    assert arrived.tally == tally
+    assert len(arrived.spans) == total
+    assert all(row.exact for row in arrived.telemetry.usage)
+    assert sorted(process.closed or 0 for process in arrived.telemetry.processes.values()) == [CALLS, CALLS]
+    seconds = time.monotonic() - begun
+    print(f"collector, {what}: {total} calls, difference {len(arrived.spans) - total}, complete after {seconds:.1f} s")
+
+
+def test_the_configuration_is_valid() -> None:
+    process = run_collector("validate", "--config", str(CONFIG), environ={})
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+
+
+def test_a_misspelt_option_is_not() -> None:
+    # so that the test above says something
+    options = ["--config", str(CONFIG), "--set=exporters.otlp_http/credwatch.retry_on_failures.enabled=true"]
+    process = run_collector("validate", *options, environ={})
+    assert "retry_on_failures" in process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+
+
+def test_usage_reaches_the_agent_alone_and_spans_both(start: Start, tmp_path: Path) -> None:
+    db, backend = tmp_path / "db", Backend()
+    with served(backend) as traces_url, agent.serving(db) as serving:
+        tally = run_applications(start(serving.url, traces_url), CALLS)
+        wait_for_all(db, tally, "all well")
+        until(lambda: len(backend.spans) >= tally.total(), "the backend's spans")
+    assert len(set(backend.spans)) == len(backend.spans) == tally.total()
+    assert backend.paths == {"/v1/traces"}
+
+
+def test_an_agent_that_was_down_gets_everything_later(start: Start, tmp_path: Path) -> None:
+    # the trace backend is down for good: nobody else waits for it
+    port = free_port()
+    collector = start(f"http://127.0.0.1:{port}", "http://127.0.0.1:9")
+    tally = run_applications(collector, CALLS)
+    until(lambda: any("Exporting failed" in line for line in collector.log), "the first attempt to fail")
+    with agent.serving(tmp_path / "db", port):
+        wait_for_all(tmp_path / "db", tally, "agent down, then up")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_a_collector_that_restarts_loses_nothing(start: Start, tmp_path: Path, how: signal.Signals) -> None:
+    port = free_port()
+    collector = start(f"http://127.0.0.1:{port}", "http://127.0.0.1:9")
+    tally = run_applications(collector, CALLS)
+    collector.end(how)  # at once: what it was sent last has met no attempt yet
+    with agent.serving(tmp_path / "db", port):
+        collector.start()
+        wait_for_all(tmp_path / "db", tally, f"Collector restarted after {how.name}")
+
+
+def test_slow_lost_and_refused_answers_count_nothing_twice(start: Start, tmp_path: Path) -> None:
+    db, backend = tmp_path / "db", Backend()
+    faults = ["lost", "busy", "slow", "lost"]
+    with ExitStack() as stack:
+        traces_url = stack.enter_context(served(backend))
+        serving = stack.enter_context(agent.serving(db))
+        line = Line(serving.url, {"/v1/metrics": faults, "/v1/traces": faults})
+        stack.callback(line.release.set)
+        line_url = stack.enter_context(served(line))
+        collector = start(line_url, traces_url, "exporters.otlp_http/credwatch.timeout=1s")
+        tally = run_applications(collector, CALLS)
+        until(lambda: not any(line.faults.values()), "every fault to be met")
+        wait_for_all(db, tally, f"faults {dict(line.seen)}")
+        for path in line.faults:
+            assert line.seen[path, "none"] >= 1
