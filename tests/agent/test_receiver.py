@@ -240,10 +240,10 @@ def test_a_slow_write_does_not_stop_the_event_loop(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_a_healthy_agent_says_so(store: SqliteStore, path: str) -> None:
+@pytest.mark.parametrize(("path", "said"), [("/healthz", "credwatch-agent ok\n"), ("/readyz", "ok\n")])
+def test_a_healthy_agent_says_so(store: SqliteStore, path: str, said: str) -> None:
     response = post(app(store), b"", path=path, method="GET")
-    assert (response.status_code, response.text) == (200, "ok\n")
+    assert (response.status_code, response.text) == (200, said)
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
