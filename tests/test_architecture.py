@@ -53,9 +53,10 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
     "records": set(),
+    "access": {"records"},
     "otlp": {"records"},
     "store": {"records"},
-    "receiver": {"records", "otlp", "store"},
+    "receiver": {"records", "otlp", "store", "access"},
     "snapshot": {"records"},
     "iam": set(),
     "evidence": {"records", "snapshot", "iam"},
@@ -67,7 +68,7 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "web": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
     "cli": {
         "records", "otlp", "store", "receiver", "snapshot", "iam", "evidence", "compare", "findings",
-        "recommend", "exports", "web", "report",
+        "recommend", "exports", "web", "report", "access",
     },
 }  # fmt: skip
 
@@ -89,7 +90,7 @@ PURE = {
         "reporting",
         "workload",
     },
-    AGENT: {"records", "otlp", "iam", "evidence", "compare", "findings", "recommend"},
+    AGENT: {"records", "access", "otlp", "iam", "evidence", "compare", "findings", "recommend"},
 }
 
 

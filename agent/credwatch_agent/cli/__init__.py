@@ -14,6 +14,7 @@ import typer
 from credwatch_agent import __version__
 from credwatch_agent.cli import (
     actions,
+    config,
     diff,
     explain,
     operations,
@@ -23,6 +24,7 @@ from credwatch_agent.cli import (
     serve,
     simulate,
     snapshot,
+    token,
     transfer,
     watch,
 )
@@ -52,6 +54,8 @@ app.command("actions")(actions.actions)
 app.command("operations")(operations.operations)
 app.command("export")(transfer.export)
 app.command("import")(transfer.import_)
+app.command("token")(token.token)
+app.add_typer(config.app, name="config")
 
 
 def _version(asked: bool) -> None:

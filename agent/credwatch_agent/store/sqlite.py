@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from credwatch.semconv import RECORDER_CLOSED, Usage
@@ -103,8 +104,11 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 )
 
 
-_Point = tuple[int, int, int, int, bool]
-"""Interned attributes, start, value, last, exact."""
+_Point = tuple[int, int, int, int, int]
+"""Interned attributes, start, value, last, exact: integers, since sqlite3 takes far longer to bind a bool."""
+
+
+_START, _LAST = itemgetter(1), itemgetter(3)
 
 
 class SqliteStore:
@@ -243,10 +247,10 @@ class SqliteStore:
     def _put(self, connection: sqlite3.Connection, batch: Batch) -> int:
         """Keep one batch; return how many of its points are of folded processes."""
         resource = texts.from_mapping(batch.resource)
-        rows: list[tuple[int, int, int, int, int, bool]] = []
+        rows: list[tuple[int, int, int, int, int, int]] = []
         late, process = 0, 0
         for process_id, points in self._by_process(connection, batch).items():
-            first_ns, last_ns = min(p[1] for p in points), max(p[3] for p in points)
+            first_ns, last_ns = min(map(_START, points)), max(map(_LAST, points))
             connection.execute(_UPSERT_PROCESS, (process_id, resource, first_ns, last_ns, batch.claimed))
             process, folded = connection.execute(
                 "SELECT id, folded FROM process WHERE process_id = ?", (process_id,)
@@ -265,21 +269,25 @@ class SqliteStore:
 
     def _by_process(self, connection: sqlite3.Connection, batch: Batch) -> Mapping[str, Sequence[_Point]]:
         found: dict[str, list[_Point]] = defaultdict(list)
+        usages, last_id = self._usages, None
+        points: list[_Point] = []
         for process_id, usage, value, start_ns, time_ns, exact in batch.usage:
             # decoding gives one object for what repeats
-            known = self._usages.get(id(usage))
+            known = usages.get(id(usage))
             if known is None or known[0] is not usage:
                 known = usage, self._intern(connection, "usage", texts.from_usage(usage))
-                if len(self._usages) >= _MAX_INTERNED:
-                    self._usages.clear()
-                self._usages[id(usage)] = known
-            found[process_id].append((known[1], start_ns, value, time_ns, exact))
+                if len(usages) >= _MAX_INTERNED:
+                    usages.clear()
+                usages[id(usage)] = known
+            if process_id != last_id:
+                last_id, points = process_id, found[process_id]
+            points.append((known[1], start_ns, value, time_ns, 1 if exact else 0))
         for key in batch.keys:
             attributes = self._intern(connection, "key", texts.from_key(key))
-            found[key.process_id].append((attributes, key.first_ns, key.value, key.last_ns, True))
+            found[key.process_id].append((attributes, key.first_ns, key.value, key.last_ns, 1))
         for health in batch.health:
             attributes = self._intern(connection, "health", health.metric)
-            found[health.process_id].append((attributes, health.start_ns, health.value, health.time_ns, True))
+            found[health.process_id].append((attributes, health.start_ns, health.value, health.time_ns, 1))
         return found
 
     def _intern(self, connection: sqlite3.Connection, kind: str, text: str) -> int:
