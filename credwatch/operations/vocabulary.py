@@ -119,6 +119,8 @@ def _shape(paths: tuple[str, ...], spec: Mapping[str, Any]) -> Shape:
     if not paths:
         return _new(spec["arn"])
     build, accepts = _template(spec["arn"]) if "arn" in spec else _arn_of(spec["of"])
+    if spec.get("lower"):
+        build = _lowered(build)
     default: str | None = spec.get("default")
     if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
         return _single(paths[0], build, accepts, default)
@@ -132,6 +134,11 @@ def _new(template: str) -> Shape:
 
 
 Build = Callable[[str, Mapping[str, object], Place], str]
+
+
+def _lowered(build: Build) -> Build:
+    """For a service that keeps names in lower case, however the caller writes them."""
+    return lambda value, params, place: build(value.lower(), params, place)
 
 
 def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
