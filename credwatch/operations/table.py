@@ -59,10 +59,10 @@ class Operation:
         self._base = base
         self._missing = "missing" in used
         self._facets = frozenset(used)
-        self._tests: dict[str, list[tuple[str, Test]]] = {}
+        self._tests: dict[str, list[tuple[tuple[str, str], Test]]] = {}
         for name in used - {"missing"}:
             for head, holds in vocabulary.facet(facets[name]).items():
-                self._tests.setdefault(head, []).append((name, holds))
+                self._tests.setdefault(head, []).append(((name, "yes"), holds))
         # a call that has none of these parameters has no facet
         self.heads = frozenset(self._tests)
         self._rows = [
@@ -83,8 +83,8 @@ class Operation:
         held: Facets = ()
         given = self.heads.intersection(params)
         if given:
-            found = {(name, "yes") for head in given for name, holds in self._tests[head] if holds(params)}
-            held = tuple(sorted(found))
+            found = [facet for head in given for facet, holds in self._tests[head] if holds(params)]
+            held = tuple(found if len(found) < 2 else sorted(set(found)))
         if missing and self._missing:
             held = (*held, ("missing", "yes"))
         chosen = self._chosen.get(held)
