@@ -35,6 +35,10 @@ def key(decision: Decision, params: Mapping[str, object], place: Place, missing:
     names = decision.reads
     if names is None or (decision.keyed and place[3] in _FINER):
         return None
+    if len(names) == 1:  # of most operations
+        value = params.get(names[0])
+        plain = type(value) is str or (value is None and names[0] not in params)
+        return (decision, place, missing, value) if plain else None
     found: list[object] = [decision, place, missing]
     for name in names:
         value = params.get(name)

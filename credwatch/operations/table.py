@@ -58,12 +58,13 @@ class Operation:
         used = {name for row in rows for name in (*vocabulary.listed(row, "when"), *vocabulary.listed(row, "unless"))}
         self._base = base
         self._missing = "missing" in used
-        self._facets: tuple[tuple[str, Test], ...] = tuple(
-            (name, vocabulary.facet(facets[name])) for name in sorted(used - {"missing"})
-        )
+        self._facets = frozenset(used)
+        self._tests: dict[str, list[tuple[tuple[str, str], Test]]] = {}
+        for name in used - {"missing"}:
+            for head, holds in vocabulary.facet(facets[name]).items():
+                self._tests.setdefault(head, []).append(((name, "yes"), holds))
         # a call that has none of these parameters has no facet
-        self.heads = frozenset(name for _, holds in self._facets for name in READS[holds])
-        self._tests = {head: tuple([f for f in self._facets if head in READS[f[1]]]) for head in self.heads}
+        self.heads = frozenset(self._tests)
         self._rows = [
             (
                 row["action"],
@@ -82,8 +83,8 @@ class Operation:
         held: Facets = ()
         given = self.heads.intersection(params)
         if given:
-            found = {(name, "yes") for head in given for name, holds in self._tests[head] if holds(params)}
-            held = tuple(sorted(found))
+            found = [facet for head in given for facet, holds in self._tests[head] if holds(params)]
+            held = tuple(found if len(found) < 2 else sorted(set(found)))
         if missing and self._missing:
             held = (*held, ("missing", "yes"))
         chosen = self._chosen.get(held)
@@ -93,8 +94,7 @@ class Operation:
 
     def again(self, facets: Facets) -> Choice:
         """As `choose`, from the facets of old telemetry."""
-        known = {name for name, _ in self._facets} | {"missing"}
-        return self._choose({name for name, value in facets if value == "yes" and name in known})
+        return self._choose({name for name, value in facets if value == "yes" and name in self._facets})
 
     def actions(self) -> set[str]:
         """Return every action that some call of this operation is checked for."""
