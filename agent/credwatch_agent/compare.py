@@ -218,8 +218,10 @@ def _attribute(role: Role, statements: _Statements, uses: tuple[Use, ...]) -> _A
     """
     seen: list[dict[str, list[_Sighting]]] = [defaultdict(list) for _ in statements]
     unexplained: list[Use] = []
+    alone = [replace(document, statements=(statement,)) for _, document, statement in statements]
     for use in uses:
-        answers = [_allows(role, document, statement, use) for _, document, statement in statements]
+        request = _request(role, use)
+        answers = [_allows(document, request) for document in alone]
         sure = [i for i, answer in enumerate(answers) if answer]
         maybe = [i for i, answer in enumerate(answers) if answer is None]
         proved = set(sure) or (set(maybe) if len(maybe) == 1 else set())
@@ -230,17 +232,22 @@ def _attribute(role: Role, statements: _Statements, uses: tuple[Use, ...]) -> _A
     return _Attributed(seen, tuple(unexplained))
 
 
-def _allows(role: Role, document: documents.Policy, statement: Statement, use: Use) -> bool | None:
-    """Tell whether one statement alone allows a use; None where that cannot be told."""
-    # nothing of the request's context is known, and a `*` of a coarse resource stands for the unknown
-    request = Request(
+def _request(role: Role, use: Use) -> Request:
+    """Return a use as a request: nothing of its context is known, and a `*` of a coarse resource is the unknown."""
+    return Request(
         action=use.action,
         resource=use.resource,
         principal=role.arn,
         unknown_keys=EVERY_OTHER,
         partial="*" in use.resource,
     )
-    decision = evaluate(request, identity=[replace(document, statements=(statement,))]).decision
+
+
+def _allows(document: documents.Policy, request: Request) -> bool | None:
+    """Tell whether a document of one statement allows a request; None where that cannot be told."""
+    if not document.candidates(request.service):
+        return False
+    decision = evaluate(request, identity=[document]).decision
     return None if decision is Decision.UNKNOWN else decision is Decision.ALLOWED
 
 

@@ -100,6 +100,7 @@ def baseline(role: Role, index: Index) -> tuple[str, ...]:
     return tuple(patterns)
 
 
+@lru_cache(maxsize=65_536)
 def matches(action: str, patterns: tuple[str, ...]) -> bool:
     """Tell whether an action is one of the patterns; IAM compares action names without case."""
     return any(_pattern(pattern).fullmatch(action) for pattern in patterns)

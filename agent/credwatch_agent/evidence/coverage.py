@@ -81,9 +81,7 @@ class Scope:
 def cover(role: Role, index: Index, joined: Joined, now_ns: int, settings: Settings) -> Coverage:
     """Return who carried a role within the window and the gaps in what they report."""
     signed = joined.by_role(role.arn)
-    signers = {s.row.process_id for s in signed}
-    places = tuple(p for key, p in joined.places.items() if key in signers or p.role_arn == role.arn)
-    scope = Scope(role, index, places, signed, now_ns, settings)
+    scope = Scope(role, index, joined.places_of(role.arn), signed, now_ns, settings)
     gaps = dict.fromkeys(gap for rule in RULES for gap in rule(scope))
     return Coverage(tuple(_carriers(scope)), tuple(gaps))
 

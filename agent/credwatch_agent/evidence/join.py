@@ -82,16 +82,27 @@ class Joined:
 
     places: Mapping[str, Place]
     signed: tuple[Signed, ...]
-    _of_role: Mapping[str, tuple[Signed, ...]] = field(init=False, repr=False, compare=False)
+    _signed_by: Mapping[str, list[Signed]] = field(init=False, repr=False, compare=False)
+    _placed_with: Mapping[str, list[str]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        groups: defaultdict[str, list[Signed]] = defaultdict(list)
+        signed_by: defaultdict[str, list[Signed]] = defaultdict(list)
+        placed_with: defaultdict[str, list[str]] = defaultdict(list)
         for signed in self.signed:
-            groups[signed.role_arn].append(signed)
-        object.__setattr__(self, "_of_role", {role: tuple(found) for role, found in groups.items()})
+            signed_by[signed.role_arn].append(signed)
+        for process_id, place in self.places.items():
+            placed_with[place.role_arn].append(process_id)
+        object.__setattr__(self, "_signed_by", dict(signed_by))
+        object.__setattr__(self, "_placed_with", dict(placed_with))
 
     def by_role(self, role_arn: str) -> tuple[Signed, ...]:
-        return self._of_role.get(role_arn, ())
+        return tuple(self._signed_by.get(role_arn, ()))
+
+    def places_of(self, role_arn: str) -> tuple[Place, ...]:
+        """Return where processes run that have a role by their place, or signed with it."""
+        signers = (signed.row.process_id for signed in self._signed_by.get(role_arn, ()))
+        found = dict.fromkeys((*self._placed_with.get(role_arn, ()), *signers))
+        return tuple(self.places[process_id] for process_id in found if process_id in self.places)
 
 
 def join(telemetry: Telemetry, index: Index, since_ns: int) -> Joined:
