@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,33 @@ def test_explain_names_the_statement_or_the_reason(
 ) -> None:
     assert main(["explain", "orders", action, "arn:aws:s3:::b/k", *world[2:]]) == code
     assert expected in capsys.readouterr().out
+
+
+def test_explain_says_which_layers_it_read(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "orders", "s3:GetObject", "arn:aws:s3:::b/k", *world[2:]]) == 0
+    told = capsys.readouterr().out
+    assert "read: 1 identity policy, boundary b\n" in told
+    assert "not read: session policies, resource control policies, service control policies (--scp), the res" in told
+    root, unit = file(tmp_path / "root.json", {"Action": "*"}), file(tmp_path / "unit.json", {"Action": "sqs:*"})
+    options = ["--scp", root, "--scp", unit, "--resource-policy", root]
+    assert main(["explain", "orders", "s3:GetObject", "arn:aws:s3:::b/k", *world[2:], *options]) == 1
+    told = capsys.readouterr().out
+    assert "a level of service control policies does not allow it" in told
+    assert "boundary b, 2 levels of service control policies, the resource's policy\nnot read: session pol" in told
+
+
+def test_explain_hangs_on_a_boundary_that_could_not_be_read(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = s.load(tmp_path / "snapshot.json")
+    unread = replace(taken, roles=(replace(taken.roles[0], boundary_document=""),))
+    s.save(unread, tmp_path / "snapshot.json")
+    assert main(["explain", "orders", "s3:GetObject", "arn:aws:s3:::b/k", *world[2:]]) == 3
+    told = capsys.readouterr().out
+    assert "hangs on: layer: boundary" in told
+    assert "not read: the boundary b, of which the snapshot has no document, session policies" in told
 
 
 def test_diff_tells_what_only_one_of_them_grants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,7 @@
-"""Recommendations on the demo's data, by the command line: smaller, contained, and no observed call is lost."""
+"""Recommendations on the demo's data, by the command line: smaller, contained, and no observed call is lost.
+
+The parts for S3 and SQS are put into force too: moto checks the resources of these services.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from credwatch_agent.recommend.view import attached, calls
 from credwatch_agent.store.sqlite import SqliteStore
 from examples.demo import agent, launch
 from examples.demo.plan import plan
-from examples.demo.world import running
+from examples.demo.seed import Clients
+from examples.demo.world import World, running
 
 pytestmark = pytest.mark.slow
 
@@ -103,3 +107,73 @@ def test_recommending_what_was_recommended_changes_nothing(ran: Ran, capsys: pyt
     applied.write_text(json.dumps(taken), encoding="utf-8")
     again = recommended(ran._replace(snapshot=applied), "orders-task-role", capsys)
     assert {each["change"] for each in again["policies"]} == {"same"}
+
+
+# --- in force ---------------------------------------------------------------------------------------
+
+ORDERS = "orders-task-role"
+
+
+def put(world: World, policies: list[dict[str, Any]]) -> None:
+    """Put policies of the orders role into force, as a deployment does."""
+    with closing(Clients(world.moto.url, world.plan.region)) as clients, world.moto.unguarded():
+        for each in policies:
+            document = json.dumps(each["document"])
+            if each["arn"]:
+                clients["iam"].create_policy_version(PolicyArn=each["arn"], PolicyDocument=document, SetAsDefault=True)
+            else:
+                clients["iam"].put_role_policy(RoleName=ORDERS, PolicyName=each["name"], PolicyDocument=document)
+
+
+def part(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """Return a recommended policy with the statements of DynamoDB as they were: moto knows no resource of its calls."""
+
+    def of(document: dict[str, Any], *, dynamodb: bool) -> list[dict[str, Any]]:
+        return [each for each in document["Statement"] if ("dynamodb:" in json.dumps(each["Action"])) is dynamodb]
+
+    statements = of(new["document"], dynamodb=False) + of(old, dynamodb=True)
+    if "sqs:GetQueueUrl" in json.dumps(statements):
+        # moto finds a queue by its URL only, so it checks this one call on `*`
+        statements.append({"Effect": "Allow", "Action": "sqs:GetQueueUrl", "Resource": "*"})
+    return {**new, "document": {**new["document"], "Statement": statements}}
+
+
+def without(policy: dict[str, Any], action: str) -> dict[str, Any]:
+    statements = [
+        {**each, "Action": [name for name in each["Action"] if name != action]} if action in each["Action"] else each
+        for each in policy["document"]["Statement"]
+    ]
+    return {**policy, "document": {**policy["document"], "Statement": statements}}
+
+
+def test_in_force_the_application_works_and_one_action_fewer_breaks_it_and_watch_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db, before, after = (tmp_path / name for name in ("credwatch.db", "before.json", "after.json"))
+    with running(plan(services=("orders",))) as world, agent.serving(db) as serving:
+        on = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url, "CREDWATCH_EXIT_TIMEOUT": "60"}
+
+        def run() -> launch.Finished:
+            return launch.run(world, "orders", rounds=2, extra={**on, "OTEL_SERVICE_NAME": "orders"})
+
+        begun = time.time_ns()
+        assert run().returncode == 0
+        agent.command(["snapshot", "--out", str(before)], extra=world.auditor_environment())
+        found = recommended(Ran(db, before, ((time.time_ns() - begun) / 10**9 + 30) / DAY_S), ORDERS, capsys)
+        (role,) = [each for each in json.loads(before.read_text(encoding="utf-8"))["roles"] if each["name"] == ORDERS]
+        old = {each["name"]: json.loads(each["document"]) for each in role["policies"]}
+        smaller = [part(each, old[each["name"]]) for each in found["policies"]]
+        put(world, smaller)
+        works = run()
+        assert works.errors == ""
+        put(world, [without(each, "sqs:SendMessage") for each in smaller])
+        broken = run()
+        assert "SendMessage" in broken.errors
+        agent.command(["snapshot", "--out", str(after)], extra=world.auditor_environment())
+    code = main(["watch", ORDERS, "--db", str(db), "--before", str(before), "--snapshot", str(after)])
+    told = capsys.readouterr().out
+    assert code == 1, told
+    assert "the change broke 1 kind of calls" in told
+    assert "sqs:SendMessage on arn:aws:sqs:eu-west-1:123456789012:order-events" in told
+    assert "allowed it before: orders-events, Events\n" in told
+    assert "aws iam put-role-policy --role-name orders-task-role --policy-name orders-events" in told
