@@ -28,6 +28,10 @@ class BySource:
         self._counter: Any = None
         self._added: Counter[tuple[str, str, str]] = Counter()
 
+    def wanted(self) -> bool:
+        """Return whether the application has a MeterProvider."""
+        return not isinstance(metrics.get_meter_provider(), _NONE)
+
     def update(self, entries: Iterable[Counted]) -> None:
         """Bring the counter to the ledger's counts, as far as their sources are settled."""
         provider = metrics.get_meter_provider()

@@ -16,6 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from credwatch import __version__
+from credwatch.advice import advise
+from credwatch.counter import BySource
 from credwatch.exporting import OtlpExport
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
@@ -65,6 +67,7 @@ class Instrumentation:
         provider: TracerProvider | None = None,
         guard: Guard | None = None,
         clock: Callable[[], int] = time.time_ns,
+        began: Callable[[], object] = bool,
     ) -> None:
         self.settings = settings
         # clients keep the handlers of an activation that ended: the next one's must not count as those
@@ -84,7 +87,18 @@ class Instrumentation:
         )
         if export is None and settings.target[0]:
             export = OtlpExport(settings, __version__)
-        edges = Edges(clock, fetch, environ, _identity, export, provider, partial(expects_imds, environ))
+        edges = Edges(
+            clock,
+            fetch,
+            environ,
+            _identity,
+            export,
+            provider,
+            partial(expects_imds, environ),
+            counter=BySource(__version__),
+            advise=advise if settings.warnings else None,
+            began=began,
+        )
         spans = Spans(settings.spans, _rpc(settings.semconv_opt_in), __version__, plain_key_ids=plain)
         self.worker = Worker(
             edges,

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from credwatch import __version__, exporting
@@ -28,6 +29,7 @@ logger = logging.getLogger("credwatch")
 
 _lock = threading.Lock()
 _active: Instrumentation | None = None
+_hurried = 0.0  # seconds of the exit that are spent
 _hooked = False
 
 
@@ -63,7 +65,9 @@ def _instrument(
         export = OtlpExport(settings, __version__, exporter) if exporter is not None or settings.target[0] else None
         if export is None:
             logger.info("credwatch: no OTLP endpoint is configured (CREDWATCH_ENDPOINT); nothing is exported")
-        instrumentation = Instrumentation(settings, os.environ, export=export, provider=tracer_provider)
+        instrumentation = Instrumentation(
+            settings, os.environ, export=export, provider=tracer_provider, began=_hook_exit
+        )
         try:
             instrumentation.attach()
         except Exception:
@@ -124,9 +128,23 @@ def _hook_life() -> None:
         os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 
 
+def _hook_exit() -> None:
+    """At the first call: the last hook runs first, so this one runs before those of the application's providers."""
+    atexit.unregister(_hurry)
+    atexit.register(_hurry)
+
+
+def _hurry() -> None:
+    global _hurried  # noqa: PLW0603 - both hooks share one limit
+    if _active is not None:
+        started = time.monotonic()
+        _active.guard.wrap(_active.worker.hurry)(_active.settings.exit_timeout / 2)
+        _hurried = time.monotonic() - started
+
+
 def _close() -> None:
     if _active is not None:
-        _active.guard.wrap(_active.worker.close)(_active.settings.exit_timeout)
+        _active.guard.wrap(_active.worker.close)(max(0.0, _active.settings.exit_timeout - _hurried))
 
 
 _multiprocessing_hooked = False

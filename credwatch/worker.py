@@ -12,13 +12,15 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from opentelemetry import trace
 from opentelemetry.trace import TracerProvider
 
 from credwatch import semconv
+from credwatch.advice import Warned
+from credwatch.counter import BySource
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
 from credwatch.provenance import Answer, Question, Registry, account_of
@@ -55,7 +57,8 @@ class Edges(NamedTuple):
 
     `identity` names the process itself. `export` is None where no endpoint is configured: then
     nothing is sent. `provider` takes spans instead of the application's global one.
-    `on_ec2` tells without a request whether an instance metadata endpoint can be expected.
+    `on_ec2` tells without a request whether an instance metadata endpoint can be expected. `counter`
+    and `advise` speak to the application itself; `began` is called when its first call starts the thread.
     """
 
     clock: Callable[[], int]
@@ -65,6 +68,9 @@ class Edges(NamedTuple):
     export: Export | None = None
     provider: TracerProvider | None = None
     on_ec2: Callable[[], bool] = bool
+    counter: BySource | None = None
+    advise: Callable[[Iterable[UsageKey], Mapping[str, str]], Iterable[Warned]] | None = None
+    began: Callable[[], object] = bool
 
 
 class Worker:
@@ -95,6 +101,8 @@ class Worker:
         """Begin anew: in a forked child, whose parent keeps its own counts and connections."""
         if self._edges.export is not None:
             self._edges.export.forked()
+        if self._edges.counter is not None:
+            self._edges.counter.forked()
         self._begin_process()
 
     def _begin_process(self) -> None:
@@ -102,6 +110,9 @@ class Worker:
         self._epoch_ns = self._edges.clock()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
+        self._turned = threading.Event()
+        self._told: set[str] = set()
+        self._mute = False
         self._start = threading.Lock()
         self._closing = False
         self._private: TracerProvider | None = None
@@ -149,7 +160,22 @@ class Worker:
             except RuntimeError:  # the interpreter is shutting down
                 self._closing = True
             self._thread = thread
+            self._edges.began()
         self._start.release()
+
+    def hurry(self, seconds: float) -> None:
+        """Let the thread use the application's providers while they live; waits `seconds` at most."""
+        spans = bool(self._waiting) and self._application_provider() is not None
+        counter = self._edges.counter
+        if not spans and (counter is None or not counter.wanted()):
+            return  # the time is better spent on the last counts
+        thread, until = self._thread, time.monotonic() + seconds
+        for _ in range(2):  # the first turn to end may have begun before this
+            if thread is None or not thread.is_alive():
+                return
+            self._turned.clear()
+            self._wake.set()
+            self._turned.wait(max(0.0, until - time.monotonic()))
 
     def close(self, seconds: float = EXIT_SECONDS) -> None:
         """Send what is left and say that the counts are final; waits `seconds` at most."""
@@ -170,6 +196,7 @@ class Worker:
             self._wake.clear()
             closing = self._closing
             turn(closing)
+            self._turned.set()
             if closing or self._guard.tripped:
                 return
 
@@ -182,10 +209,28 @@ class Worker:
             self._registry.answer(question, self._ask(question))
         if closing:
             self._registry.settle()
+        self._guard.wrap(self._tell)()
         # counts before spans: at the exit there may be time for one of them only
         if closing or time.monotonic() - self._sent >= self._interval:
             self._send(closing)
         self._emit()
+
+    def _tell(self) -> None:
+        """Tell the application itself: its own small counter, and the warnings that it asked for."""
+        counter, advise = self._edges.counter, self._edges.advise
+        if self._mute or (counter is None and advise is None):
+            return
+        self._mute = True  # a fault of the application's provider is met once
+        entries = self._ledger.snapshot()
+        if counter is not None:
+            counter.update(entries)
+        if advise is not None:
+            settled = (key for key, *_ in entries if key.origin.settled)
+            for kind, sentence in advise(settled, self._edges.environ):
+                if kind not in self._told:
+                    self._told.add(kind)
+                    logger.warning("credwatch: %s: %s", kind, sentence)
+        self._mute = False
 
     def _place(self) -> Mapping[str, str]:
         place = describe(self._edges.environ, self._edges.fetch)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+
+if importlib.util.find_spec("hypothesis"):  # the environment of the asyncio service has none
+    from hypothesis import HealthCheck, settings
+
+    # how fast an example runs is the machine's affair, no property of the code
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
 for _name in [n for n in os.environ if n.startswith(("AWS_", "CREDWATCH_", "OTEL_"))]:
@@ -46,17 +52,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives a worker all tests of one demo world, and all of one module in e2e: what they share is started once."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        world = re.search(r"\[(world=[\w-]+)", nodeid)
-        if world:
-            return world[1]
-        return nodeid.partition("::")[0] if nodeid.startswith("tests/e2e/") else nodeid
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Group tests where `--dist loadgroup` asks for it: xdist 3.8's own marks have no effect under pytest 9.2."""
-    return Together(config, log) if config.getvalue("dist") == "loadgroup" else None
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from tests.scheduling import Together  # the environment of the asyncio service has no xdist
+
+    return Together(config, log)

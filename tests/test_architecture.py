@@ -29,14 +29,17 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "provenance": {"semconv", "signature"},
     "recorder": {"semconv", "signature", "provenance", "operations", "ledger", "callsite", "outcome"},
     "telemetry": {"semconv", "recorder"},
+    "advice": {"provenance", "recorder"},
+    "counter": {"semconv", "reporting"},
     "reporting": {"semconv", "provenance", "recorder", "telemetry"},
     "exporting": {"semconv", "settings", "telemetry"},
     "worker": {
-        "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload",
+        "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload", "advice",
+        "counter",
     },
     "instrumentation": {
         "semconv", "settings", "guard", "ledger", "operations", "probe", "provenance", "recorder", "signature",
-        "telemetry", "exporting", "worker", "workload",
+        "telemetry", "exporting", "worker", "workload", "advice", "counter",
     },
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
@@ -50,9 +53,10 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
     "records": set(),
+    "access": {"records"},
     "otlp": {"records"},
     "store": {"records"},
-    "receiver": {"records", "otlp", "store"},
+    "receiver": {"records", "otlp", "store", "access"},
     "snapshot": {"records"},
     "iam": set(),
     "evidence": {"records", "snapshot", "iam"},
@@ -64,7 +68,7 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "web": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
     "cli": {
         "records", "otlp", "store", "receiver", "snapshot", "iam", "evidence", "compare", "findings",
-        "recommend", "exports", "web", "report",
+        "recommend", "exports", "web", "report", "access",
     },
 }  # fmt: skip
 
@@ -75,6 +79,7 @@ SHARED = {"semconv", "operations"}
 EDGES = {"socket", "requests", "http", "urllib3", "sqlite3", "os", "time", "boto3", "botocore", "uvicorn", "grpc"}
 PURE = {
     RECORDER: {
+        "advice",
         "semconv",
         "signature",
         "operations",
@@ -85,7 +90,7 @@ PURE = {
         "reporting",
         "workload",
     },
-    AGENT: {"records", "otlp", "iam", "evidence", "compare", "findings", "recommend"},
+    AGENT: {"records", "access", "otlp", "iam", "evidence", "compare", "findings", "recommend"},
 }
 
 

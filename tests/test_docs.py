@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from credwatch import cli as recorder
 from credwatch.settings import Settings
+from credwatch_agent import cli as agent
 from docs import generate
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +27,17 @@ def test_every_setting_is_documented() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for row in fields(Settings):
         assert f"`{row.metadata['variable']}`" in page
+
+
+def test_every_command_is_documented() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    parser = argparse.ArgumentParser()
+    subcommands = parser.add_subparsers()
+    for register in recorder.COMMANDS:
+        register(subcommands)
+    assert [name for name in subcommands.choices if f"credwatch {name}" not in text] == []
+    of_agent = [command.name for command in agent.app.registered_commands]
+    assert [name for name in of_agent if f"credwatch-agent {name}" not in text and f"`{name} " not in text] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])

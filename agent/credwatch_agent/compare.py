@@ -7,6 +7,8 @@ and asks `evidence` for the state of each granted action. Says nothing of what i
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +134,7 @@ def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits
 
 def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
     parsed, read, problems = _parse(role)
-    uses = tuple(_uses(signed))
+    uses = tuple(uses_of(signed))
     attributed = _attribute(parsed, uses)
     served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
     unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits)
@@ -176,7 +178,8 @@ def _parse(role: Role) -> tuple[list[_Attached], tuple[documents.Policy, ...], t
     return parsed, tuple(read), tuple(problems)
 
 
-def _uses(signed: Iterable[Signed]) -> Iterator[Use]:
+def uses_of(signed: Iterable[Signed]) -> Iterator[Use]:
+    """Return the uses of all calls: each action on each resource with each outcome once, in order."""
     groups: defaultdict[tuple[str, str, str], list[Signed]] = defaultdict(list)
     for item in signed:
         for action, resources in item.usage.authorizations:
@@ -239,7 +242,8 @@ class _Allowing:
 
     def __init__(self, statements: Sequence[_Attached]) -> None:
         self._statements = statements
-        self._naming: dict[str, list[tuple[int, Statement]]] = {}
+        self._begins = [_beginnings(each.statement) for each in statements]
+        self._naming: dict[str, list[tuple[int, Statement, tuple[str, ...]]]] = {}
         self._answers: dict[tuple[str, str], tuple[tuple[int, Truth], ...]] = {}
 
     def __call__(self, action: str, resource: str) -> tuple[tuple[int, Truth], ...]:
@@ -253,25 +257,49 @@ class _Allowing:
     def _ask(self, action: str, resource: str) -> Iterator[tuple[int, Truth]]:
         # nothing of the request's context is known, and a `*` of a coarse resource stands for the unknown
         request = Request(action, resource, unknown_keys=EVERY_OTHER, partial="*" in resource)
+        known = _literal(resource)
         # which bucket is behind an access point is not known
         hidden = ":accesspoint/" in resource
-        for i, statement in self._named(action):
-            answer = applies(statement, request, set())
+        for i, statement, begins in self._named(action):
+            answer = applies(statement, request, set()) if _may_meet(known, begins) else False
             if answer is False and hidden:
                 answer = None
             if answer is not False:
                 yield i, answer
 
-    def _named(self, action: str) -> list[tuple[int, Statement]]:
-        """Return the statements that name an action, whatever their resources."""
+    def _named(self, action: str) -> list[tuple[int, Statement, tuple[str, ...]]]:
+        """Return the statements that name an action, and with what the ARNs of each begin."""
         found = self._naming.get(action.lower())
         if found is None:
             found = self._naming[action.lower()] = [
-                (i, each.statement)
+                (i, each.statement, self._begins[i])
                 for i, each in enumerate(self._statements)
                 if each.statement.action_globs.match(action) is not bool(each.statement.not_actions)
             ]
         return found
+
+
+_WILD = re.compile(r"[*?]")
+
+
+def _literal(pattern: str) -> str:
+    """Return the part of an ARN or pattern before its first wildcard; of one with a variable nothing, the engine's."""
+    return "" if "$" in pattern else _WILD.split(pattern, maxsplit=1)[0]
+
+
+def _beginnings(statement: Statement) -> tuple[str, ...]:
+    return tuple(sorted({_literal(entry) for entry in statement.resources})) or ("",)
+
+
+def _may_meet(known: str, begins: tuple[str, ...]) -> bool:
+    """Tell whether an ARN that begins so may match one of the patterns: most are told apart by this alone.
+
+    `begins` is sorted: a longer one that begins with `known` follows it directly.
+    """
+    if known.startswith(begins):
+        return True
+    after = bisect_left(begins, known)
+    return after < len(begins) and begins[after].startswith(known)
 
 
 # --- state ------------------------------------------------------------------------------------------

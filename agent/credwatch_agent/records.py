@@ -58,12 +58,18 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All that one resource of one export request said."""
+    """All that one resource of one export request said.
+
+    `claimed`: nobody vouched for the sender. `folded`: processes whose counts the points of this batch
+    contain from now on, so that what they sent, or send again, no longer counts by itself.
+    """
 
     resource: Mapping[str, str]
     usage: tuple[UsagePoint, ...] = ()
     keys: tuple[KeySighting, ...] = ()
     health: tuple[Health, ...] = ()
+    claimed: bool = False
+    folded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ class Process:
     """A process that reported: where it runs and whether its counts are final.
 
     `closed` is the total that it named when it ended, or None: then its counts are a lower bound.
+    `claimed`: some of what it reported came from a sender that nobody vouched for.
     """
 
     process_id: str
@@ -78,6 +85,7 @@ class Process:
     first_ns: int = 0
     last_ns: int = 0
     closed: int | None = None
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

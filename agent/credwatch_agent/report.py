@@ -191,6 +191,7 @@ def _unknown(snapshot: Snapshot, joined: Joined, views: tuple[RoleView, ...]) ->
     for view in views:
         yield from view.problems
     yield from _open_processes(joined)
+    yield from _claimed(joined)
     yield from _unplaced(joined)
     for view in views:
         if view.coverage.carriers:
@@ -205,6 +206,13 @@ def _open_processes(joined: Joined) -> Iterator[str]:
     for where, count in sorted(still.items()):
         noun = "process has" if count == 1 else "processes have"
         yield f"{count} {noun} not said goodbye in `{where}` (running, or killed): its counts are a lower bound"
+
+
+def _claimed(joined: Joined) -> Iterator[str]:
+    count = sum(place.process.claimed for place in joined.places.values())
+    if count:
+        noun = "process" if count == 1 else "processes"
+        yield f"what {count} {noun} reported is claimed: no token vouched for the sender or its account"
 
 
 def _unplaced(joined: Joined) -> Iterator[str]:

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from credwatch.operations import identity, table
+from credwatch.operations import answers, identity, table
+from credwatch.operations.answers import Answers
 from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
-from credwatch.operations.table import Authorizations, Choice
+from credwatch.operations.table import Authorizations, Choice, Usual
 
-VERSION = "2"
+VERSION = "3"
 """Version of the map, data and rules together; raised with every change of an answer."""
 
 
@@ -37,6 +38,9 @@ class Resolution(NamedTuple):
     detail: str
 
 
+ANSWERS: Answers[Resolution] = Answers()
+
+
 def resolve(  # one call's facts, each named by the caller
     service: str,
     operation: str,
@@ -54,74 +58,24 @@ def resolve(  # one call's facts, each named by the caller
     as the caller gave them (before botocore validates them). `missing` says that the service
     answered 404 to a read, which S3 does only for callers that may list the bucket.
     """
-    entry = table.find(service, operation, params)
-    if entry is None:
-        return _without_action(service, operation)
     given: Mapping[str, object] = params if isinstance(params, dict) else NOTHING
-    choice = entry.choose(given, missing)
-    if detail == "service":
-        given, region, account = EVERYTHING, "", ""
-    key = _key(choice, given, (partition, region, account, detail))
-    if key is None:
-        return _answer(choice, given, (partition or "*", region or "*", account or "*", detail))
-    found = _answers.get(key)
+    usual = table.usual(service, operation)
+    if usual is not None and usual.heads.isdisjoint(given):
+        decision: Usual | Choice = usual
+    else:
+        chosen = table.choose(service, operation, given, missing)
+        if chosen is None:
+            return _without_action(service, operation)
+        decision = chosen
+    place = (partition, region, account, detail)
+    key = answers.key(decision, given, place, missing)
+    found = ANSWERS.get(key) if key is not None else None
     if found is None:
-        found = _answer(choice, given, (partition or "*", region or "*", account or "*", detail))
-        _remember(key, found)
+        choice = table.choose(service, operation, given, missing) if isinstance(decision, Usual) else decision
+        found = _answer(choice, given, place) if choice is not None else _without_action(service, operation)
+        if key is not None:
+            ANSWERS.keep(key, found)
     return found
-
-
-# --- answers that were given before --------------------------------------------------------------
-
-Key = tuple[object, ...]
-"""A choice, a place, and the values of the parameters that the choice's resources depend on."""
-
-_MOST_ANSWERS = 2_048
-_LONGEST = 256
-_answers: dict[Key, Resolution] = {}
-
-
-def _key(choice: Choice, given: Mapping[str, object], place: Place) -> Key | None:
-    """Return what decides a call's answer, None where that is not known, or is more than a few texts."""
-    names = choice.reads
-    if names is None or (choice.keyed and place[3] in {"prefix", "full"}):
-        return None
-    key: list[object] = [choice, place]
-    for name in names:
-        value = given.get(name)
-        # `True` and 1 are equal, an unhashable raises, what a subclass does is not known: only plain text is compared
-        if type(value) is not str and (value is not None or name in given):
-            return None
-        key.append(value)
-    return tuple(key)
-
-
-def _remember(key: Key, found: Resolution) -> None:
-    """Keep an answer for the next call; what has no place any more is found anew."""
-    texts = (*key[2:], *(key[1] if isinstance(key[1], tuple) else ()))
-    if any(isinstance(each, str) and len(each) > _LONGEST for each in texts):
-        return
-    if len(_answers) >= _MOST_ANSWERS:
-        _answers.clear()
-    _answers[key] = found
-
-
-def _answer(choice: Choice, given: Mapping[str, object], place: Place) -> Resolution:
-    plan, detail = choice.plan, place[3]
-    if detail == "none" or not plan:
-        return Resolution(tuple([(action, ()) for action, _ in plan]), choice.facets, choice.mapping, VERSION, "none")
-    exact = True
-    authorizations = []
-    for action, shapes in plan:
-        if len(shapes) == 1:
-            arns, known = shapes[0](given, place)
-            if len(arns) > 1:
-                arns = tuple(sorted(set(arns)))
-        else:
-            arns, known = _union(shapes, given, place)
-        exact = exact and known
-        authorizations.append((action, arns))
-    return Resolution(tuple(authorizations), choice.facets, choice.mapping, VERSION, detail if exact else "service")
 
 
 def rederive(  # what was stored of one usage, each part named by the caller
@@ -157,6 +111,28 @@ def rederive(  # what was stored of one usage, each part named by the caller
         exact = exact and known
         found.append((action, arns))
     return Resolution(tuple(found), held, mapping, VERSION, detail if exact else "service")
+
+
+def _answer(choice: Choice, given: Mapping[str, object], place: Place) -> Resolution:
+    partition, region, account, detail = place
+    plan = choice.plan
+    if detail == "none" or not plan:
+        return Resolution(tuple([(action, ()) for action, _ in plan]), choice.facets, choice.mapping, VERSION, "none")
+    if detail == "service":
+        given, region, account = EVERYTHING, "", ""
+    place = (partition or "*", region or "*", account or "*", detail)
+    exact = True
+    authorizations = []
+    for action, shapes in plan:
+        if len(shapes) == 1:
+            arns, known = shapes[0](given, place)
+            if len(arns) > 1:
+                arns = tuple(sorted(set(arns)))
+        else:
+            arns, known = _union(shapes, given, place)
+        exact = exact and known
+        authorizations.append((action, arns))
+    return Resolution(tuple(authorizations), choice.facets, choice.mapping, VERSION, detail if exact else "service")
 
 
 def _union(shapes: tuple[Shape, ...], given: Mapping[str, object], place: Place) -> Named:

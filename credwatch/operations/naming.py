@@ -26,6 +26,9 @@ Rule = Callable[[Mapping[str, object]], Derivation]
 Test = Callable[[Mapping[str, object]], bool]
 """Whether a facet holds."""
 
+Variant = Callable[[Mapping[str, object]], str]
+"""Which look-alike of a service answers, "" for the service itself."""
+
 F = TypeVar("F", bound=Callable[..., object])
 READS: dict[object, tuple[str, ...]] = {}
 """The parameters (top level) that a shape or test looks at, a shape at the detail `container` and coarser.

@@ -7,10 +7,10 @@ another. All are pure, take whatever the caller passed, and never raise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from credwatch.operations import resources, s3
-from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, reads, text
+from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, Variant, reads, text
 
 # --- SQS ----------------------------------------------------------------------------------------
 
@@ -257,4 +257,4 @@ RULES: Mapping[str, tuple[Rule, Mapping[str, tuple[str, Shape]]]] = {
 }
 """Each with the action that a facet of it stands for, and that action's resource where parameters are gone."""
 
-VARIANTS: Mapping[str, Callable[[Mapping[str, object]], str]] = {"s3_variant": s3.s3_variant}
+VARIANTS: Mapping[str, Variant] = {"s3_variant": s3.s3_variant}

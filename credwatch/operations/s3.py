@@ -136,6 +136,7 @@ def s3_directory(params: Mapping[str, object], place: Place) -> Named:
     return (arn,), known
 
 
+@reads("Bucket")
 def s3_variant(params: Mapping[str, object]) -> str:
     """S3's look-alikes: the same operations, authorised by another service's actions."""
     value = params.get("Bucket")

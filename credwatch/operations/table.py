@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from credwatch.operations import identity, packaged, passing, rules, vocabulary
-from credwatch.operations.naming import FINER, READS, Facets, Named, Place, Shape, Test, reads
+from credwatch.operations.naming import FINER, NOTHING, READS, Facets, Named, Place, Shape, Test, reads
 
 Authorizations = tuple[tuple[str, tuple[str, ...]], ...]
 Plan = tuple[tuple[str, tuple[Shape, ...]], ...]
 
 _services: dict[str, Service] = {}
+_usual: dict[tuple[str, str], Usual | None] = {}
 
 
 class Choice:
@@ -36,20 +37,34 @@ class Choice:
         self.keyed = not FINER.isdisjoint(shapes)
 
 
+class Usual:
+    """What decides the answers of an operation, whatever its variant, to the calls that have no facet.
+
+    `heads` are the parameters that no such call has; `reads` and `keyed` as in `Choice`.
+    """
+
+    __slots__ = ("heads", "keyed", "reads")
+
+    def __init__(self, heads: frozenset[str], reads: tuple[str, ...], keyed: bool) -> None:
+        self.heads, self.reads, self.keyed = heads, reads, keyed
+
+
 class Operation:
     """One operation: which of its rows apply depends on its facets alone."""
 
-    __slots__ = ("_base", "_chosen", "_facets", "_heads", "_implied", "_missing", "_rows", "mapping")
+    __slots__ = ("_base", "_chosen", "_facets", "_implied", "_missing", "_rows", "_tests", "heads", "mapping")
 
     def __init__(self, rows: list[dict[str, Any]], shapes: Shapes, facets: Mapping[str, Any], base: Facets) -> None:
         used = {name for row in rows for name in (*vocabulary.listed(row, "when"), *vocabulary.listed(row, "unless"))}
         self._base = base
         self._missing = "missing" in used
-        self._facets: tuple[tuple[str, Test], ...] = tuple(
-            (name, vocabulary.facet(facets[name])) for name in sorted(used - {"missing"})
-        )
+        self._facets = frozenset(used)
+        self._tests: dict[str, list[tuple[tuple[str, str], Test]]] = {}
+        for name in used - {"missing"}:
+            for head, holds in vocabulary.facet(facets[name]).items():
+                self._tests.setdefault(head, []).append(((name, "yes"), holds))
         # a call that has none of these parameters has no facet
-        self._heads = frozenset(name for _, holds in self._facets for name in READS[holds])
+        self.heads = frozenset(self._tests)
         self._rows = [
             (
                 row["action"],
@@ -66,8 +81,10 @@ class Operation:
     def choose(self, params: Mapping[str, object], missing: bool) -> Choice:
         """Return the facets that hold, and the actions with the shapes of their resources."""
         held: Facets = ()
-        if not self._heads.isdisjoint(params):
-            held = tuple([(name, "yes") for name, holds in self._facets if holds(params)])
+        given = self.heads.intersection(params)
+        if given:
+            found = [facet for head in given for facet, holds in self._tests[head] if holds(params)]
+            held = tuple(found if len(found) < 2 else sorted(set(found)))
         if missing and self._missing:
             held = (*held, ("missing", "yes"))
         chosen = self._chosen.get(held)
@@ -77,8 +94,7 @@ class Operation:
 
     def again(self, facets: Facets) -> Choice:
         """As `choose`, from the facets of old telemetry."""
-        known = {name for name, _ in self._facets} | {"missing"}
-        return self._choose({name for name, value in facets if value == "yes" and name in known})
+        return self._choose({name for name, value in facets if value == "yes" and name in self._facets})
 
     def actions(self) -> set[str]:
         """Return every action that some call of this operation is checked for."""
@@ -110,7 +126,9 @@ class Derived:
 
     def choose(self, params: Mapping[str, object], missing: bool) -> Choice:
         facets, plan = self._rule(params)
-        return Choice(facets, plan, "derived" if plan else "unknown")
+        choice = Choice(facets, plan, "derived" if plan else "unknown")
+        choice.reads = None  # made for this call alone
+        return choice
 
     def again(self, facets: Facets) -> Choice:
         """As `choose`, from the facets of old telemetry."""
@@ -126,11 +144,12 @@ class Derived:
 class Unmapped:
     """An operation of a look-alike (S3's directory buckets) that no row covers."""
 
-    __slots__ = ("_choice", "mapping")
+    __slots__ = ("_choice", "heads", "mapping")
 
     def __init__(self, base: Facets) -> None:
         self.mapping = "unknown"
         self._choice = Choice(base, (), self.mapping)
+        self.heads: frozenset[str] = frozenset()
 
     def choose(self, params: Mapping[str, object], missing: bool) -> Choice:
         return self._choice
@@ -248,6 +267,21 @@ class Service:
         self.variants = {kind: Part(name, {**data, **part}, kind) for kind, part in data.get("variants", {}).items()}
         self.variant = rules.VARIANTS[data["variant"]] if "variant" in data else None
 
+    def usual(self, operation: str) -> Usual | None:
+        """Return what decides the usual answers of an operation, None where that is not known."""
+        heads, names, keyed = set[str](), set(READS[self.variant] if self.variant is not None else ()), False
+        for part in (self.plain, *self.variants.values()):
+            entry = part.get(operation)
+            if entry is None or isinstance(entry, Derived):
+                return None
+            heads |= entry.heads
+            for choice in (entry.choose(NOTHING, False), entry.choose(NOTHING, True)):
+                if choice.reads is None:
+                    return None
+                names.update(choice.reads)
+                keyed = keyed or choice.keyed
+        return Usual(frozenset(heads), tuple(sorted(names)), keyed)
+
 
 def load(service: str) -> Service:
     """Return a service, read at its first use; one without a table has no rows."""
@@ -262,6 +296,7 @@ def load(service: str) -> Service:
 # more than AWS has: names that callers invent must not fill the memory
 _MOST_SERVICES = 1000
 _MOST_OPERATIONS = 1500
+_MOST_USUAL = 2000  # those that a process uses, seldom a hundred
 
 
 def find(service: str, operation: str, params: object) -> Entry | None:
@@ -275,6 +310,25 @@ def find(service: str, operation: str, params: object) -> Entry | None:
             # the look-alike's identity rule would name the wrong service's action
             return known.variants[variant].get(operation)
     return known.plain.get(operation)
+
+
+def choose(service: str, operation: str, params: Mapping[str, object], missing: bool) -> Choice | None:
+    """Return what a call's facets decide, None where no layer has an action for it."""
+    entry = find(service, operation, params)
+    return entry.choose(params, missing) if entry is not None else None
+
+
+def usual(service: str, operation: str) -> Usual | None:
+    """Return what decides the answers to an operation's usual calls, None where that is not known."""
+    if type(service) is not str or type(operation) is not str:
+        return None
+    try:
+        return _usual[service, operation]
+    except KeyError:
+        if len(_usual) >= _MOST_USUAL:
+            _usual.clear()
+        found = _usual[service, operation] = load(service).usual(operation)
+        return found
 
 
 def recall(service: str, operation: str, facets: Facets) -> Entry | None:
@@ -298,6 +352,7 @@ def entries(service: str, operation: str) -> tuple[Entry, ...]:
 def forget() -> None:
     """Forget what was read, after the data was written anew."""
     _services.clear()
+    _usual.clear()
 
 
 def operations(service: str) -> set[str]:

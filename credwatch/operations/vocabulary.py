@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from credwatch.operations import rules
-from credwatch.operations.naming import EVERYTHING, NOTHING, Named, Place, Shape, Test, anywhere, reads, text
+from credwatch.operations.naming import EVERYTHING, NOTHING, READS, Named, Place, Shape, Test, anywhere, reads, text
 
 Reader = Callable[[Mapping[str, object]], list[object]]
 
@@ -43,9 +43,13 @@ def path_of(path: str) -> Reader:
     return reader
 
 
+def _head(path: str) -> str:
+    return path.partition(".")[0].rstrip("[]{}")
+
+
 def _heads(paths: tuple[str, ...]) -> set[str]:
     """Return the parameters in which paths begin."""
-    return {path.partition(".")[0].rstrip("[]{}") for path in paths}
+    return {_head(path) for path in paths}
 
 
 def _member(name: str) -> Callable[[object], list[object]]:
@@ -64,16 +68,18 @@ def _values(value: object) -> list[object]:
     return list(value.values())[:_MOST] if isinstance(value, dict) else []
 
 
-def facet(spec: Mapping[str, Any]) -> Test:
+def facet(spec: Mapping[str, Any]) -> Mapping[str, Test]:
+    """Return a facet's tests by the parameter that each looks at: the facet holds if one of them does."""
     if "rule" in spec:
-        return rules.FACETS[spec["rule"]]
+        rule = rules.FACETS[spec["rule"]]
+        return dict.fromkeys(READS[rule], rule)
     paths = listed(spec, "any")
-    return reads(*_heads(paths))(_facet(paths, spec.get("is")))
+    return {head: _facet(tuple(p for p in paths if _head(p) == head), spec.get("is")) for head in _heads(paths)}
 
 
 def _facet(paths: tuple[str, ...], wanted: object) -> Test:
     if wanted is None and not any(c in path for path in paths for c in ".[{"):
-        return _given_one(paths[0]) if len(paths) == 1 else _given_any(paths)
+        return _given(paths[0])
     readers = [path_of(path) for path in paths]
 
     def holds(params: Mapping[str, object]) -> bool:
@@ -85,17 +91,8 @@ def _facet(paths: tuple[str, ...], wanted: object) -> Test:
     return holds
 
 
-def _given_one(name: str) -> Test:
+def _given(name: str) -> Test:
     return lambda params: name in params and _present(params[name])
-
-
-def _given_any(names: tuple[str, ...]) -> Test:
-    every = frozenset(names)
-
-    def holds(params: Mapping[str, object]) -> bool:
-        return not every.isdisjoint(params) and any(_present(params[name]) for name in names if name in params)
-
-    return holds
 
 
 def _present(value: object) -> bool:
@@ -121,6 +118,8 @@ def _shape(paths: tuple[str, ...], spec: Mapping[str, Any]) -> Shape:
     if not paths:
         return _new(spec["arn"])
     build, accepts = _template(spec["arn"]) if "arn" in spec else _arn_of(spec["of"])
+    if spec.get("lower"):
+        build = _lowered(build)
     default: str | None = spec.get("default")
     if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
         return _single(paths[0], build, accepts, default)
@@ -134,6 +133,11 @@ def _new(template: str) -> Shape:
 
 
 Build = Callable[[str, Mapping[str, object], Place], str]
+
+
+def _lowered(build: Build) -> Build:
+    """For a service that keeps names in lower case, however the caller writes them."""
+    return lambda value, params, place: build(value.lower(), params, place)
 
 
 def _template(template: str) -> tuple[Build, Callable[[str], bool]]:

@@ -6,7 +6,7 @@ python -m examples.demo [--rounds N] [--keep DIRECTORY]
 from __future__ import annotations
 
 import argparse
-import contextlib
+import json
 import shutil
 import sys
 import tempfile
@@ -15,26 +15,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
-from credwatch_agent.store.sqlite import SqliteStore
-from examples.demo import agent, counting, launch, trace
+from examples.demo import agent, counting, launch, play, trace
+from examples.demo.faults import Finding, expected
 from examples.demo.launch import Finished
 from examples.demo.plan import plan
+from examples.demo.play import Files
+from examples.demo.verdict import verdict
 from examples.demo.world import World, running
 
 console = Console(highlight=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo; return 0 if it showed what it claims, 1 if the counts of the same calls differ."""
+    """Run the demo; return 0 if it showed what it claims, 1 if counts or findings are not what they must be."""
     arguments = _parse(argv)
     directory = Path(arguments.keep or tempfile.mkdtemp(prefix="credwatch-demo-"))
     directory.mkdir(parents=True, exist_ok=True)
+    files = Files(directory)
+    for left in (files.db, files.snapshot):  # of an earlier run that was kept
+        for file in directory.glob(f"{left.name}*"):
+            file.unlink()
+    begun = time.monotonic()
     try:
-        return _demo(directory, arguments.rounds)
+        shown = _demo(files, arguments.rounds)
     finally:
         if not arguments.keep:
             shutil.rmtree(directory)
+    _say("", f"[dim]{time.monotonic() - begun:.0f} seconds. {_kept(arguments.keep, files)}[/]")
+    return 0 if shown else 1
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -44,80 +54,109 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _demo(directory: Path, rounds: int) -> int:
-    db, snapshot = directory / "credwatch.db", directory / "snapshot.json"
-    _say("1", "a local AWS starts: IAM, STS, S3, SQS, DynamoDB, ECS and EC2, policies enforced")
+def _demo(files: Files, rounds: int) -> bool:
+    _say("1", "a local AWS starts: IAM, STS, S3, SQS, DynamoDB, ECS and EC2; policies are enforced")
     with running(plan()) as world:
-        with agent.serving(db) as serving:
+        with agent.serving(files.db) as serving:
             _say("2", f"credwatch-agent takes OTLP at {serving.url}")
             finished = _run_services(world, serving, rounds)
-        equal = _compare(world, db, finished)
-        _say("5", "the agent reads roles, policies, tasks and hosts, and compares:")
-        agent.command(["snapshot", "--out", str(snapshot)], extra=world.auditor_environment())
-        console.print()
-        agent.command(["report", "--db", str(db), "--snapshot", str(snapshot), "--window", _window(db)])
-        console.print()
-        _say("6", "a span of the application, as any trace backend shows it:")
-        _show_trace(db)
-        _say("7", "and what `credwatch whoami` says inside the wrong task:")
-        _show_whoami(world)
-    return 0 if equal else 1
+        equal = _compare(world, files, finished)
+        _say("5", "the agent reads roles, policies, tasks and hosts:")
+        _say("", play.snapshot(world, files))
+        _say("6", "credwatch-agent report:\n")
+        agent.command(["report", *files.compared()])
+        exact = _judge(files, expected())
+        _say(
+            "8", f"credwatch-agent recommend {plan().services[0].task_role}: a smaller policy, and what it guarantees:"
+        )
+        _show_recommendation(files, plan().services[0].task_role)
+        lost = next(s.name for s in world.plan.services if s.compute == "task" and s.credentials == "instance-profile")
+        _say("9", f"a call of `{lost}` as any trace backend shows it; the first lines say what signed it:")
+        _show_trace(files, lost)
+        _say("10", f"`credwatch whoami`, run where `{lost}` runs; it needs no agent:\n")
+        _show_whoami(world, lost)
+    return equal and exact
 
 
 def _say(number: str, text: str) -> None:
-    console.print(f"[bold]{number}[/]  {text}", soft_wrap=True)
+    step = Table.grid(padding=(0, 1))
+    step.add_column(width=2, no_wrap=True)
+    step.add_row(f"[bold]{number}[/]", text)
+    console.print(step)
 
 
 def _run_services(world: World, serving: agent.Agent, rounds: int) -> dict[str, Finished]:
     names = [service.name for service in world.plan.services]
-    _say("3", f"plain boto3 services run with CREDWATCH_ENABLED=1 in their environment: {', '.join(names)}")
-    # these jobs are short and this machine is small: a second at the end may not be enough
-    environment = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url, "CREDWATCH_EXIT_TIMEOUT": "30"}
-    finished = launch.run_all(world, lambda name: {**environment, "OTEL_SERVICE_NAME": name}, rounds=rounds)
+    _say("3", "services run: plain boto3, with CREDWATCH_ENABLED=1 in their environment")
+    _say("", ", ".join(names))
+    finished = play.services(world, serving.url, rounds)
     for name, one in finished.items():
         if one.returncode != 0:
             raise SystemExit(f"service `{name}` failed: {one.errors}")
     return finished
 
 
-def _compare(world: World, db: Path, finished: Mapping[str, Finished]) -> bool:
-    with contextlib.closing(SqliteStore.open(db, read_only=True)) as store:
-        telemetry = store.telemetry()
-    ours = counting.by_credwatch(telemetry, counting.owners(world.moto.principals()))
+def _compare(world: World, files: Files, finished: Mapping[str, Finished]) -> bool:
+    ours = counting.by_credwatch(files.telemetry(), counting.owners(world.moto.principals()))
     theirs = counting.by_applications(world.plan, finished)
     moto = counting.by_moto(world.counts(), counting.signers(world.plan))
     equal = ours == theirs == moto
     verdict = "[green]equal, call by call[/]" if equal else "[red]different[/]"
     _say(
         "4",
-        f"calls counted by credwatch {ours.total()}, by the services themselves {theirs.total()}, "
-        f"by the AWS server's recording {moto.total()}: {verdict}",
+        f"calls counted by credwatch {ours.total()}, by the services themselves {theirs.total()}, by the AWS server "
+        f"{moto.total()}: {verdict}",
     )
     return equal
 
 
-def _window(db: Path) -> str:
-    """Return, in days, a window that holds all that the services reported: seconds here, 90 days in production."""
-    with contextlib.closing(SqliteStore.open(db, read_only=True)) as store:
-        begun = min(process.first_ns for process in store.telemetry().processes.values())
-    seconds = (time.time_ns() - begun) / 10**9 + 30  # the report is made a little later than now
-    return f"{seconds / 86_400:.6f}"
+def _judge(files: Files, must: tuple[Finding, ...]) -> bool:
+    _, report = play.report(files)
+    found = verdict(must, report)
+    if found.exact:
+        _say("7", f"[green]these {len(must)} findings are exactly what was planted[/] (examples/demo/expected.json)\n")
+    for title, findings in (("missed", found.missed), ("not planted", found.more)):
+        for finding in findings:
+            _say("7", f"[red]{title}: {finding.id} {finding.subject} {finding.cause}[/]")
+    return found.exact
 
 
-def _show_trace(db: Path) -> None:
-    with contextlib.closing(SqliteStore.open(db, read_only=True)) as store:
-        spans = store.spans()
-    chosen = next(span for span in spans if span.name == "S3.PutObject")
+def _show_recommendation(files: Files, role: str) -> None:
+    _, text = play.command(files, ["recommend", role, "--format", "json"])
+    found = json.loads(text)
+    _, report = play.report(files)
+    statements = [each for row in report["roles"] if row["name"] == role for each in row["statements"]]
+    seen = {use["action"] for each in statements for use in each["used"]}
+    for policy in found["policies"]:
+        kinds: dict[str, list[str]] = {"used": [], "kept": []}
+        for statement in policy["document"]["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            for action in actions:
+                kinds["used" if action in seen else "kept"].append(action)
+        rest = f", and {len(kinds['kept'])} that stay because no recorder can see their use" if kinds["kept"] else ""
+        _say("", f"{policy['name']}: {', '.join(kinds['used'])}{rest}")
+    _say("", f"{found['claim']['text']}\n")
+
+
+def _show_trace(files: Files, service: str) -> None:
+    spans = files.spans()
+    chosen = next(span for span in spans if span.resource.get("service.name") == service)
     console.print(trace.tree([span for span in spans if span.trace_id == chosen.trace_id]), markup=False)
     console.print()
 
 
-def _show_whoami(world: World) -> None:
-    name = next(s.name for s in world.plan.services if s.compute == "task" and s.credentials == "instance-profile")
+def _show_whoami(world: World, service: str) -> None:
     command = [str(Path(sys.executable).with_name("credwatch")), "whoami"]
     extra = {"COLUMNS": str(console.width)}
-    said = launch.start_command(world, name, command, extra=extra).wait()
+    said = launch.start_command(world, service, command, extra=extra).wait()
     console.print(said.output + said.errors, markup=False, soft_wrap=True)
+
+
+def _kept(keep: str | None, files: Files) -> str:
+    if not keep:
+        return "Nothing is left behind; `make demo KEEP=DIR` keeps the agent's files, to ask it more."
+    asked = f"--db {files.db} --snapshot {files.snapshot} --window 1"
+    return f"Kept; each role with its statements: .venv/bin/credwatch-agent report --statements {asked}"
 
 
 if __name__ == "__main__":

@@ -45,14 +45,17 @@ def _wait(process: subprocess.Popen[str]) -> str:
 def command(
     arguments: Sequence[str], *, extra: Mapping[str, str] | None = None, capture: bool = False
 ) -> tuple[int, str]:
-    """Run one command of the agent; return its exit code and, where `capture` is set, what it printed."""
+    """Run one command of the agent; return its exit code and, where `capture` is set, what it printed on stdout."""
     done = subprocess.run(
         [sys.executable, "-m", "credwatch_agent", *arguments],
         env=_environment(extra or {}),
         stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.PIPE if capture else None,
         text=True,
         check=False,
     )
+    if capture and not done.stdout:
+        raise RuntimeError(f"credwatch-agent {arguments[0]}: exit code {done.returncode}: {done.stderr}")
     return done.returncode, done.stdout or ""
 
 

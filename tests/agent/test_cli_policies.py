@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from credwatch_agent.exports import cloudformation, policy_diff, terraform
 from credwatch_agent.recommend import Attached, Call, Settings, recommend
 from credwatch_agent.records import Batch, UsagePoint
 from credwatch_agent.store.sqlite import SqliteStore
+from tests.agent.worlds import TASK_TRUST, ecs, task_process, trust
 
 DAY = 86_400 * 10**9
 ROLE = "arn:aws:iam::123456789012:role/orders"
@@ -27,15 +29,20 @@ def document(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{**WIDE, **each} for each in statements]})
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> list[str]:
+def written(directory: Path, trust_: str, window_days: float = 100) -> list[str]:
     """A role that may read and write everywhere, and 7 reads of one bucket; as command-line options."""
     now = time.time_ns()
     boundary = document({"Action": "s3:*"})
     role = s.Role(
-        ROLE, "orders", policies=(s.Policy("storage", document({})),), boundary="b", boundary_document=boundary
+        ROLE,
+        "orders",
+        trust=trust_,
+        policies=(s.Policy("storage", document({})),),
+        boundary="b",
+        boundary_document=boundary,
     )
-    s.save(s.Snapshot(now, "live", account_id="123456789012", roles=(role,)), tmp_path / "snapshot.json")
+    taken = s.Snapshot(now, "live", account_id="123456789012", roles=(role,), **ecs("orders", ROLE))
+    s.save(taken, directory / "snapshot.json")
     usage = Usage(
         "ecs-task-role",
         principal_arn=ROLE,
@@ -43,11 +50,19 @@ def world(tmp_path: Path) -> list[str]:
         operation="GetObject",
         authorizations=(("s3:GetObject", ("arn:aws:s3:::b/*",)),),
         mapping="table",
+        detail="container",
     )
-    store = SqliteStore.open(tmp_path / "usage.db")
-    store.put([Batch({"service.name": "orders"}, usage=(UsagePoint("p", usage, 7, now - 80 * DAY, now),))])
+    store = SqliteStore.open(directory / "usage.db")
+    point = UsagePoint("p", usage, 7, now - int(window_days * DAY), now)
+    store.put([Batch(task_process("p", "orders").resource, usage=(point,))])
     store.close()
-    return ["--db", str(tmp_path / "usage.db"), "--snapshot", str(tmp_path / "snapshot.json")]
+    return ["--db", str(directory / "usage.db"), "--snapshot", str(directory / "snapshot.json")]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> list[str]:
+    """All evidence that `unused` needs."""
+    return written(tmp_path, trust(TASK_TRUST))
 
 
 def file(path: Path, *statements: dict[str, Any]) -> str:
@@ -55,14 +70,32 @@ def file(path: Path, *statements: dict[str, Any]) -> str:
     return str(path)
 
 
-def test_recommend_narrows_what_was_seen_and_says_why_the_rest_stays(
-    world: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recommend_narrows_to_what_was_seen(world: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recommend", "orders", *world]) == 1
     printed = capsys.readouterr()
-    assert '+      "Resource": "arn:aws:s3:::b/*"' in printed.out.splitlines()
-    assert "storage, statement 0: kept: `s3:PutObject`: insufficient: " in printed.err
-    assert "grants nothing new (proved); breaks no observed call (7 calls, 90 days);" in printed.err
+    added = [line for line in printed.out.splitlines() if line.startswith("+ ")]
+    assert added == ['+      "Action": "s3:GetObject",', '+      "Resource": "arn:aws:s3:::b/*"']
+    claim = "grants nothing new (proved); breaks no observed call (7 calls, 90 days); learned on"
+    assert f"storage: edit it in place {claim}" in " ".join(printed.err.split())
+
+
+@pytest.mark.parametrize(
+    ("trusts", "days", "why"),
+    [
+        ("lambda.amazonaws.com", 100, "the trust policy lets in `lambda.amazonaws.com`, from which no process reports"),
+        (TASK_TRUST, 10, "`orders/app` has been reporting for 10 days of 90 days"),
+    ],
+    ids=["somebody else may be silent", "the window is not full"],
+)
+def test_recommend_takes_nothing_away_on_insufficient_evidence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], trusts: str, days: float, why: str
+) -> None:
+    assert main(["recommend", "orders", *written(tmp_path, trust(trusts), days)]) == 0
+    printed = capsys.readouterr()
+    told = " ".join(printed.err.split())
+    assert printed.out == ""
+    assert f"what was not seen stays, resources as granted: insufficient: {why}" in told
+    assert f"(7 calls, {min(days, 90):g} days)" in told
 
 
 @pytest.mark.parametrize(
@@ -98,6 +131,33 @@ def test_explain_names_the_statement_or_the_reason(
 ) -> None:
     assert main(["explain", "orders", action, "arn:aws:s3:::b/k", *world[2:]]) == code
     assert expected in capsys.readouterr().out
+
+
+def test_explain_says_which_layers_it_read(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "orders", "s3:GetObject", "arn:aws:s3:::b/k", *world[2:]]) == 0
+    told = capsys.readouterr().out
+    assert "read: 1 identity policy, boundary b\n" in told
+    assert "not read: session policies, resource control policies, service control policies (--scp), the res" in told
+    root, unit = file(tmp_path / "root.json", {"Action": "*"}), file(tmp_path / "unit.json", {"Action": "sqs:*"})
+    options = ["--scp", root, "--scp", unit, "--resource-policy", root]
+    assert main(["explain", "orders", "s3:GetObject", "arn:aws:s3:::b/k", *world[2:], *options]) == 1
+    told = capsys.readouterr().out
+    assert "a level of service control policies does not allow it" in told
+    assert "boundary b, 2 levels of service control policies, the resource's policy\nnot read: session pol" in told
+
+
+def test_explain_hangs_on_a_boundary_that_could_not_be_read(
+    world: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = s.load(tmp_path / "snapshot.json")
+    unread = replace(taken, roles=(replace(taken.roles[0], boundary_document=""),))
+    s.save(unread, tmp_path / "snapshot.json")
+    assert main(["explain", "orders", "s3:GetObject", "arn:aws:s3:::b/k", *world[2:]]) == 3
+    told = capsys.readouterr().out
+    assert "hangs on: layer: boundary" in told
+    assert "not read: the boundary b, of which the snapshot has no document, session policies" in told
 
 
 def test_diff_tells_what_only_one_of_them_grants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,9 +233,12 @@ def rich(arn: str = "") -> tuple[Attached, Any]:
 
 def test_terraform_writes_every_element_and_no_interpolation() -> None:
     _, found = rich()
-    assert terraform.render(found).split("\n", 1)[1] == (
-        """
-# my policy: edit
+    assert terraform.render(found) == (
+        """# grants nothing new (proved)
+# breaks no observed call (1 call, 1 day)
+# learned on the first 80 % of the window, no miss on the last 20 %.
+
+# my policy: edit it in place
 data "aws_iam_policy_document" "my_policy" {
   version = "2012-10-17"
 
@@ -225,6 +288,7 @@ def test_cloudformation_has_the_document_whole(arn: str, kind: str) -> None:
     _, found = rich(arn)
     (resource,) = json.loads(cloudformation.render(found))["Resources"].values()
     assert resource["Type"] == kind
+    assert resource["Metadata"] == {"Replaces": arn or "my policy", "Change": "edit it in place"}
     assert resource["Properties"]["PolicyDocument"] == found.policies[0].document
 
 

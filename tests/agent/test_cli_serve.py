@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import signal
 import socket
@@ -37,6 +38,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from credwatch import semconv
 from credwatch_agent import __version__
+from credwatch_agent.access import hash_of, new_token
 from credwatch_agent.cli import main
 from credwatch_agent.receiver import PROTOBUF
 from credwatch_agent.store.sqlite import SqliteStore
@@ -193,6 +195,47 @@ def test_garbage_is_answered_and_the_agent_goes_on(start: Start, db: Path) -> No
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     assert calls(db) == 3
+
+
+@pytest.mark.slow
+def test_a_wider_address_needs_tokens_and_says_its_events_as_json(db: Path, tmp_path: Path) -> None:
+    secret = new_token()
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(f'[[token]]\nname = "boss"\nrole = "admin"\nsha256 = "{hash_of(secret).hex()}"\n')
+    tokens.chmod(0o600)
+    config = tmp_path / "agent.toml"
+    config.write_text(f'db = "{db}"\nhost = "0.0.0.0"\ntokens = "{tokens}"\nlog_format = "json"\nlog_level = "info"\n')
+    command = [sys.executable, "-m", "credwatch_agent", "serve", "--config", str(config), "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--grpc-port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix("listening on ").strip().replace("0.0.0.0", "127.0.0.1")
+        place = process.stdout.readline().removeprefix("listening on grpc://").strip().replace("0.0.0.0", "127.0.0.1")
+        headers = {"content-type": PROTOBUF}
+        assert httpx.post(f"{url}/v1/metrics", content=GOOD, headers=headers).status_code == 401
+        headers["authorization"] = f"Bearer {secret}"
+        assert httpx.post(f"{url}/v1/metrics", content=GOOD, headers=headers).status_code == 200
+        options: dict[str, Any] = {
+            "endpoint": place,
+            "insecure": True,
+            "headers": (("authorization", f"Bearer {secret}"),),
+        }
+        exporter = metric_exporter.OTLPMetricExporter(**options)
+        assert exporter.export(recorded(5)) is MetricExportResult.SUCCESS
+        exporter.shutdown()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+    events = [json.loads(line) for line in err.splitlines()]
+    names = [event["event"] for event in events]
+    assert names[0].startswith("tokens and telemetry cross the network in the clear")
+    assert names[1:] == ["listening", "listening", "request refused", "draining"]
+    assert (process.returncode, calls(db)) == (0, 5)
+    assert secret not in err
 
 
 def test_an_unusable_database_is_one_sentence_and_exit_code_3(db: Path, capsys: pytest.CaptureFixture[str]) -> None:

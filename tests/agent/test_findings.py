@@ -81,7 +81,7 @@ def test_an_empty_world_is_clean() -> None:
 
 def test_any_snapshot_is_judged_without_an_exception() -> None:
     @given(st.from_type(Snapshot))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def law(snap: Snapshot) -> None:
         assert all(each.sentence and each.subject for each in find(world(snap)))
 

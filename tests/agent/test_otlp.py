@@ -44,7 +44,6 @@ def test_a_usage_point_arrives_as_it_was_sent(encoding: Encoding) -> None:
     assert decoded == Metrics((Batch({"service.name": "orders", "credwatch.schema": "1"}, (expected,)),))
 
 
-@settings(deadline=None)
 @given(usages, st.integers(0, 2**63 - 1), st.sampled_from(ENCODINGS))
 def test_decoding_undoes_the_recorders_encoding(usage: semconv.Usage, value: int, encoding: Encoding) -> None:
     sent = counter([point({**semconv.encode(usage), semconv.PROCESS_ID: PROCESS}, value=value)])
@@ -271,7 +270,7 @@ def paths(document: Any) -> list[tuple[Any, ...]]:
     return [(), *((key, *path) for key, value in inner for path in paths(value))]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.sampled_from(TEMPLATES), st.data())
 def test_no_json_document_raises_anything_but_malformed(template: dict[str, Any], data: st.DataObject) -> None:
     document = copy.deepcopy(template)
@@ -297,7 +296,7 @@ def test_text_that_is_not_unicode_never_gets_through(document: dict[str, Any]) -
         total(decoder, json.dumps(document).encode(), "json")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.sampled_from(VALID), st.data())
 def test_no_damaged_body_raises_anything_but_malformed(valid: bytes, data: st.DataObject) -> None:
     damaged = bytearray(valid)
@@ -307,7 +306,7 @@ def test_no_damaged_body_raises_anything_but_malformed(valid: bytes, data: st.Da
         total(decoder, bytes(damaged), "protobuf")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=200), st.sampled_from(ENCODINGS))
 def test_no_bytes_raise_anything_but_malformed(data: bytes, encoding: Encoding) -> None:
     for decoder in (decode_metrics, decode_traces):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -21,6 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.applications import Starlette
 
 from credwatch import semconv
+from credwatch_agent import __version__
 from credwatch_agent.receiver import JSON, PROTOBUF, Ingest, Limits, create_app
 from credwatch_agent.records import Batch
 from credwatch_agent.store.sqlite import SqliteStore
@@ -214,10 +216,10 @@ class Gate(SqliteStore):
     entered = threading.Event()
     leave = threading.Event()
 
-    def put(self, batches: Iterable[Batch]) -> None:
+    def put(self, batches: Iterable[Batch]) -> int:
         self.entered.set()
         self.leave.wait()
-        super().put(batches)
+        return super().put(batches)
 
 
 def test_a_slow_write_does_not_stop_the_event_loop(tmp_path: Path) -> None:
@@ -240,13 +242,42 @@ def test_a_slow_write_does_not_stop_the_event_loop(tmp_path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_a_healthy_agent_says_so(store: SqliteStore, path: str) -> None:
+def test_the_agent_counts_what_it_does_as_prometheus_text(store: SqliteStore) -> None:
+    application = app(store)
+    errors = point({semconv.PROCESS_ID: wire.PROCESS}, value=2)
+    sent = metrics(counter([point(), point(value=-1)]), counter([errors], name=semconv.RECORDER_ERRORS))
+    post(application, sent.SerializeToString())
+    post(application, traces(span()).SerializeToString(), path="/v1/traces")
+    post(application, b"garbage")
+    answer = post(application, b"", path="/metrics", method="GET")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = answer.text.splitlines()
+    sample = re.compile(r'[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.]+')
+    assert all(sample.fullmatch(line) for line in lines if not line.startswith("# "))
+    assert {
+        "credwatch_agent_points_accepted_total 2",
+        "credwatch_agent_points_rejected_total 1",
+        "credwatch_agent_points_folded_total 0",
+        "credwatch_agent_spans_accepted_total 1",
+        'credwatch_agent_requests_refused_total{status="400"} 1',
+        "credwatch_agent_processes 1",
+        "credwatch_recorder_errors 2",
+        "credwatch_recorder_coarsened_calls 0",
+        "credwatch_agent_store_up 1",
+        "credwatch_agent_store_write_seconds_count 2",
+        f'credwatch_agent_build_info{{version="{__version__}"}} 1',
+    } <= set(lines)
+    store.close()
+    assert "credwatch_agent_store_up 0" in post(application, b"", path="/metrics", method="GET").text
+
+
+@pytest.mark.parametrize(("path", "said"), [("/healthz", "credwatch-agent ok\n"), ("/readyz", "ok\n")])
+def test_a_healthy_agent_says_so(store: SqliteStore, path: str, said: str) -> None:
     response = post(app(store), b"", path=path, method="GET")
-    assert (response.status_code, response.text) == (200, "ok\n")
+    assert (response.status_code, response.text) == (200, said)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(["/v1/metrics", "/v1/traces"]),
     st.sampled_from([PROTOBUF, JSON]),

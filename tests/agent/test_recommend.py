@@ -256,7 +256,7 @@ calls = st.lists(
 
 
 @given(st.lists(documents, min_size=1, max_size=2), calls)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_it_grants_nothing_new_breaks_nothing_and_made_again_changes_nothing(
     many: list[dict[str, Any]], seen: list[Call]
 ) -> None:

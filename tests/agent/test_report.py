@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -124,6 +125,14 @@ def test_json_stays_json_and_fits_where_it_can(width: int) -> None:
 
 def test_a_shortened_window_is_said() -> None:
     assert "The window was shortened from 90 days to 7 days" in printed(report(days=7), 120)
+
+
+def test_claimed_processes_are_counted_and_said() -> None:
+    seen = telemetry()
+    claimed = {key: dataclasses.replace(process, claimed=True) for key, process in seen.processes.items()}
+    made = report(seen=dataclasses.replace(seen, processes=claimed))
+    assert "what 1 process reported is claimed: no token vouched for the sender or its account" in made.unknown
+    assert not any("claimed" in sentence for sentence in report().unknown)
 
 
 def test_an_open_process_is_a_lower_bound_and_said_so() -> None:

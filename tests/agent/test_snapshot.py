@@ -36,7 +36,7 @@ def test_every_snapshot_comes_back_from_its_text_unchanged() -> None:
     records = st.from_type(s.Snapshot)
 
     @given(records)
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def law(snapshot: s.Snapshot) -> None:
         assert s.loads(s.dumps(snapshot)) == snapshot
 

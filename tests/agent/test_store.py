@@ -6,7 +6,10 @@ import dataclasses
 import json
 import os
 import signal
+import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -31,6 +34,7 @@ from credwatch_agent.records import (
 )
 from credwatch_agent.store import MAX_SPANS, Store, StoreError
 from credwatch_agent.store.postgres import PostgresStore
+from credwatch_agent.store.reduce import TOTAL
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.recorder.test_semconv import usages
 
@@ -137,6 +141,8 @@ class Kind(Protocol):
 
     def again(self) -> Store: ...
 
+    def count(self, table: str) -> int: ...
+
 
 class Sqlite:
     def __init__(self, directory: Path) -> None:
@@ -149,6 +155,11 @@ class Sqlite:
 
     def again(self) -> Store:
         return SqliteStore.open(self._directory / f"{self._number}.db")
+
+    def count(self, table: str) -> int:
+        with closing(sqlite3.connect(self._directory / f"{self._number}.db")) as connection:
+            found: int = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return found
 
 
 class Postgres:
@@ -163,12 +174,15 @@ class Postgres:
         PostgresStore.open(url).close()
 
     def fresh(self) -> Store:
-        for table in ("point", "attributes", "process", "span"):
-            self._admin.execute(f"DELETE FROM credwatch.{table}")
+        self._admin.execute("TRUNCATE credwatch.point, credwatch.attributes, credwatch.process, credwatch.span")
         return self.again()
 
     def again(self) -> Store:
         return PostgresStore.open(self.url)
+
+    def count(self, table: str) -> int:
+        (found,) = self._admin.execute(f"SELECT count(*) FROM credwatch.{table}").fetchone() or (0,)
+        return int(found)
 
     def disconnect_all(self) -> None:
         self._admin.execute(
@@ -195,7 +209,7 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(batches, max_size=4), st.data(), st.integers(0, 4))
 def test_replays_duplicates_and_reordering_change_nothing(
     kind: Kind, sent: list[Batch], data: st.DataObject, since_ns: int
@@ -219,7 +233,7 @@ def everything(store: Store) -> object:
     return sorted(repr((b.resource, p)) for b in held for p in (*b.usage, *b.keys, *b.health))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(batches, max_size=4))
 def test_what_a_store_gives_makes_another_equal(kind: Kind, sent: list[Batch]) -> None:
     store = kind.fresh()
@@ -233,6 +247,119 @@ def test_what_a_store_gives_makes_another_equal(kind: Kind, sent: list[Batch]) -
     store.close()
 
 
+DAY = 86_400 * 10**9
+
+
+def in_all(telemetry: Telemetry) -> dict[str, int]:
+    """Calls of each usage and key, whichever process made them."""
+    found: Counter[str] = Counter()
+    for row in telemetry.usage:
+        found[repr(row.usage)] += row.calls
+    for key in telemetry.keys:
+        found[repr(dataclasses.replace(key, process_id="", value=0, first_ns=0, last_ns=0))] += key.value
+    return found
+
+
+small_batches = batches.map(
+    lambda batch: dataclasses.replace(  # sums of the greatest values are capped
+        batch,
+        usage=tuple(p._replace(value=min(p.value, 9)) for p in batch.usage),
+        keys=tuple(dataclasses.replace(k, value=min(k.value, 9)) for k in batch.keys),
+    )
+)
+
+
+@settings(max_examples=20)
+@given(st.lists(small_batches, max_size=4), st.lists(small_batches, max_size=2), st.data(), st.integers(0, 7))
+def test_folded_processes_keep_their_totals_and_late_replays_change_nothing(
+    kind: Kind, sent: list[Batch], more: list[Batch], data: st.DataObject, before_ns: int
+) -> None:
+    store = kind.fresh()
+    store.put(sent)
+    was = store.telemetry()
+    folded = {p.process_id for p in was.processes.values() if p.last_ns < before_ns}
+    assert store.retain(before_ns, 0).folded == len(folded)
+    now = store.telemetry()
+    assert in_all(now) == in_all(was)
+    assert not folded & now.processes.keys()
+    kept = was.processes.keys() - folded
+    assert {p: now.processes[p] for p in kept} == {p: was.processes[p] for p in kept}
+
+    again = data.draw(st.permutations(sent))
+    late = sum(entry[0] in folded for entry in observations(again))
+    assert store.put(again) == late
+    assert comparable(store.telemetry()) == comparable(now)
+    assert store.retain(0, 0) == (0, 0)
+    # what is folded later goes into the same totals
+    store.put(more)
+    live = in_all(store.telemetry())
+    store.retain(DAY, 0)
+    assert in_all(store.telemetry()) == live
+    assert len(store.telemetry().processes) == len({p for p in store.telemetry().processes if p.startswith(TOTAL)})
+    store.close()
+
+
+def test_totals_are_of_one_workload_and_day_and_exact_where_all_processes_ended(store: Store) -> None:
+    for process, host, start, closed in [
+        ("a", "h1", 5, 3),
+        ("b", "h2", 6, 4),
+        ("c", "h1", 7, None),
+        ("d", "h1", DAY, 2),
+    ]:
+        health = (Health(process, semconv.RECORDER_CLOSED, closed, start, start + 1),) if closed else ()
+        points = (UsagePoint(process, Usage("sso"), closed or 1, start, start + 1),)
+        store.put([Batch({"service.name": "orders", "host.id": host}, points, health=health, claimed=process == "d")])
+    store.retain(DAY + 9, 0)
+    processes = store.telemetry().processes.values()
+    found = sorted((p.first_ns, p.last_ns, p.closed or 0, p.claimed, dict(p.resource)) for p in processes)
+    orders = {"service.name": "orders"}
+    assert found == [(0, 7, 7, False, orders), (0, 8, 0, False, orders), (DAY, DAY + 1, 2, True, orders)]
+    assert store.summary() == (3, {semconv.RECORDER_CLOSED: 9})
+
+
+def test_totals_and_tombstones_move_to_another_store_and_again(store: Store, tmp_path: Path) -> None:
+    def sent(process: str) -> Batch:
+        return Batch({"service.name": "orders"}, (UsagePoint(process, Usage("sso"), 3, 1, 2),), claimed=True)
+
+    other = SqliteStore.open(tmp_path / "other.db")
+    other.put([sent("a")])  # it knows one of them by itself
+    for process in ("a", "b"):
+        store.put([sent(process)])
+        store.retain(DAY, 0)
+        for _ in range(2):
+            other.put(store.batches())
+    other.put([sent("a"), sent("b")])
+    assert comparable(other.telemetry()) == comparable(store.telemetry())
+    assert [(row.calls, row.exact) for row in other.telemetry().usage] == [(6, True)]
+    other.close()
+
+
+def test_what_is_forgotten_leaves_no_row_behind(kind: Kind, store: Store) -> None:
+    def sent(process: str, operation: str, at: int) -> Batch:
+        return Batch({}, (UsagePoint(process, Usage("sso", operation=operation), 3, at, at),))
+
+    for round_ in range(3):
+        at = round_ * DAY
+        store.put([sent(f"p{round_}", f"Op{round_}", at), sent("always", "Same", at)])
+        store.retain(at, at - DAY)
+    assert kind.count("attributes") == 3
+    assert store.retain(10 * DAY, 10 * DAY).forgotten == 3
+    assert [kind.count(table) for table in ("process", "point", "attributes")] == [0, 0, 0]
+    # a cached id of attributes that are gone is not used again
+    store.put([sent("p", "Same", 1)])
+    assert [row.calls for row in store.telemetry().usage] == [3]
+
+
+def test_what_another_agent_deleted_is_interned_anew(kind: Kind, store: Store) -> None:
+    store.put([Batch({}, (UsagePoint("p", Usage("sso"), 3, 1, 2),))])
+    other = kind.again()
+    other.retain(DAY, DAY)
+    other.put([Batch({}, (UsagePoint("q", Usage("explicit"), 9, 1, 2),))])
+    other.close()
+    store.put([Batch({}, (UsagePoint("r", Usage("sso"), 4, 1, 2),))])
+    assert sorted((row.usage.source, row.calls) for row in store.telemetry().usage) == [("explicit", 9), ("sso", 4)]
+
+
 @pytest.fixture
 def store(kind: Kind) -> Iterator[Store]:
     opened = kind.fresh()
@@ -240,7 +367,7 @@ def store(kind: Kind) -> Iterator[Store]:
     opened.close()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(usages, max_size=5, unique=True))
 def test_every_usage_comes_back_as_it_was(kind: Kind, kept: list[Usage]) -> None:
     store = kind.fresh()

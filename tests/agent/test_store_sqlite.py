@@ -12,7 +12,7 @@ import pytest
 
 from credwatch.semconv import Usage
 from credwatch_agent.records import Batch, UsagePoint
-from credwatch_agent.store import StoreError, sqlite
+from credwatch_agent.store import StoreError, sqlite, texts
 from credwatch_agent.store.sqlite import APPLICATION_ID, SCHEMA, SqliteStore
 
 
@@ -149,7 +149,7 @@ def test_an_older_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatc
     store = SqliteStore.open(tmp_path / "db")
     store.put([batch(4)])
     store.close()
-    step = ("ALTER TABLE process ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0",)
+    step = ("ALTER TABLE process ADD COLUMN note INTEGER NOT NULL DEFAULT 0",)
     monkeypatch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, step))
     monkeypatch.setattr(sqlite, "SCHEMA", SCHEMA + 1)
     with pytest.raises(StoreError, match=f"has schema {SCHEMA}, this agent reads {SCHEMA + 1}; start"):
@@ -157,6 +157,25 @@ def test_an_older_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatc
     store = SqliteStore.open(tmp_path / "db")
     assert calls(store) == 4
     assert store._connection.execute("SELECT claimed FROM process").fetchall() == [(0,)]
+    store.close()
+
+
+def test_a_file_of_schema_1_keeps_its_counts(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "db")
+    for statement in sqlite.MIGRATIONS[0]:
+        connection.execute(statement)
+    connection.execute("INSERT INTO process VALUES (1, 'p', '{}', 1, 2)")
+    connection.execute("INSERT INTO attributes VALUES (1, 'usage', ?)", (texts.from_usage(Usage("sso")),))
+    connection.execute("INSERT INTO point VALUES (1, 1, 1, 7, 2, 1)")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    store = SqliteStore.open(tmp_path / "db")
+    store.put([batch(9)])
+    assert (calls(store), store.telemetry().processes["p"].claimed) == (9, False)
+    assert store.retain(9, 0).folded == 1
+    assert calls(store) == 9
     store.close()
 
 

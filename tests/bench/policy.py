@@ -1,99 +1,93 @@
-"""Figures of the policy engine: `python -m tests.bench.policy [roles]`.
+"""Figures of the policy engine: `python -m tests.bench.policy [--roles N]`; exit 1 where a gate fails.
 
-An account from a fixed seed (3 policies a role, 20 distinct calls a role): load, evaluate, contain and recommend, with
-the peak of memory; and warm evaluations a second beside moto's evaluator, interleaved in the same run.
+- warm evaluations a second beside moto's evaluator, interleaved in one process;
+- a whole account (500 roles, 3 policies and 20 distinct calls each, from a fixed seed) beside `cloudsplaining scan`
+  on the same file: a process each, seconds of processor time and peak memory;
+- ten times as many roles: ten times the time.
+
+cloudsplaining (MIT) is put into an environment of its own, which is thrown away: it is no part of this project.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import random
-import resource
+import os
+import shutil
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from moto.iam.access_control import IAMPolicy
 
+from credwatch_agent.compare import compare
+from credwatch_agent.evidence import Settings as Window
+from credwatch_agent.evidence import join
 from credwatch_agent.iam.contain import Proved, contain
 from credwatch_agent.iam.document import Policy, parse
 from credwatch_agent.iam.evaluate import Request, evaluate
-from credwatch_agent.recommend import Attached, Call, Settings, recommend
+from credwatch_agent.recommend import Attached, Settings, recommend
+from credwatch_agent.snapshot import Index, read_files
+from tests.bench.__main__ import Gate
+from tests.bench.account import CALLS, DAY_NS, POLICIES, account, details, telemetry
 
+CLOUDSPLAINING = "cloudsplaining==0.9.1"
 ROLES = 500
-CALLS = 20
+TIMES = 10
+"""How many times more roles the larger account has."""
+
 ROUNDS = 7
-DAY_NS = 86_400 * 10**9
 
-_SERVICES: dict[str, tuple[list[str], str]] = {
-    "s3": (["GetObject", "PutObject", "DeleteObject", "ListBucket", "GetObjectTagging"], "arn:aws:s3:::{}/*"),
-    "sqs": (["SendMessage", "ReceiveMessage", "DeleteMessage"], "arn:aws:sqs:eu-west-1:123456789012:{}"),
-    "dynamodb": (["GetItem", "PutItem", "Query", "Scan"], "arn:aws:dynamodb:eu-west-1:123456789012:table/{}"),
-    "sns": (["Publish", "Subscribe"], "arn:aws:sns:eu-west-1:123456789012:{}"),
-    "lambda": (["InvokeFunction", "GetFunction"], "arn:aws:lambda:eu-west-1:123456789012:function:{}"),
-    "secretsmanager": (["GetSecretValue"], "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}"),
-}
+EVALUATIONS = 50_000
+SPEEDUP = 20
+MEMORY_SHARE = 0.25
+LINEAR_SLACK = 1.25
+"""The larger account may take this much more than `TIMES` times as long."""
 
-
-def account(roles: int, seed: int = 7) -> Iterator[tuple[list[str], list[Call]]]:
-    """Return for each role its three documents and the calls that were seen of it."""
-    chance = random.Random(seed)
-    for _ in range(roles):
-        documents = [_document(chance) for _ in range(3)]
-        yield [json.dumps(each) for each in documents], [_call(chance, documents) for _ in range(CALLS)]
-
-
-def _document(chance: random.Random) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": [_statement(chance) for _ in range(chance.randint(2, 5))]}
-
-
-def _statement(chance: random.Random) -> dict[str, Any]:
-    service = chance.choice(list(_SERVICES))
-    names, arn = _SERVICES[service]
-    actions = chance.choice(
-        ([f"{service}:{name}" for name in chance.sample(names, chance.randint(1, len(names)))], [f"{service}:*"])
-    )
-    resources = chance.choice(
-        (["*"], [arn.format(f"team-{chance.randint(0, 99)}-*") for _ in range(chance.randint(1, 4))])
-    )
-    statement: dict[str, Any] = {"Effect": "Allow", "Action": actions, "Resource": resources}
-    if chance.random() < 0.2:
-        statement["Condition"] = {"StringEquals": {"aws:RequestedRegion": ["eu-west-1", "eu-central-1"]}}
-    if chance.random() < 0.05:
-        statement["Effect"] = "Deny"
-    return statement
-
-
-def _call(chance: random.Random, documents: list[dict[str, Any]]) -> Call:
-    statement = chance.choice(chance.choice(documents)["Statement"])
-    service = statement["Action"][0].partition(":")[0]
-    names, arn = _SERVICES[service]
-    container = arn.format(f"team-{chance.randint(0, 99)}-{chance.choice(('in', 'out', 'log'))}")
-    return Call(f"{service}:{chance.choice(names)}", (container,), "container", 10, 0, 90 * DAY_NS)
+COMPARED = ("load", "evaluate", "compare", "contain")
+"""The steps that are laid beside the scan; `recommend` has no counterpart there and is reported by itself."""
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Return seconds of wall-clock time."""
-    start = time.perf_counter()
+    """Return seconds of processor time: other work on the machine must not decide a gate."""
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
-def whole_account(roles: int) -> None:
-    """Print seconds of each step over a whole account."""
+# --- a whole account, in a process of its own -------------------------------------------------------
+
+
+def whole_account(path: Path, roles: int) -> dict[str, float]:
+    """Return the seconds of each step over the account in a file of `details`."""
     made = list(account(roles))
-    parsed: list[list[Policy]] = []
+    told = telemetry(made)
     context = {"aws:RequestedRegion": "eu-west-1"}
+    indexes: list[Index] = []
+    parsed: list[list[Policy]] = []
+    smaller: list[list[Policy]] = []
+    proved: list[bool] = []
 
     def load() -> None:
-        parsed.extend([parse(f"p{at}", each) for at, each in enumerate(documents)] for documents, _ in made)
+        taken = read_files([path], 0)
+        indexes.append(Index(taken))
+        by_name = {role.name: role for role in taken.roles}
+        of_roles = (by_name[f"app-{number}"] for number in range(roles))
+        parsed.extend([parse(each.name, each.document) for each in role.policies] for role in of_roles)
 
     def decide() -> None:
         for policies, (_, calls) in zip(parsed, made, strict=True):
             for each in calls:
                 evaluate(Request(each.action, each.resources[0], context=context), identity=policies)
+
+    def compared() -> None:
+        (index,) = indexes
+        compare(index, join(told, index, 0), 90 * DAY_NS, Window(), lambda _action: True)
 
     def recommended() -> None:
         settings = Settings(0, 90 * DAY_NS)
@@ -101,46 +95,142 @@ def whole_account(roles: int) -> None:
             attached = [Attached.read(f"p{at}", each) for at, each in enumerate(documents)]
             found = recommend("role", attached, calls, settings)
             smaller.append([parse(each.name, each.document) for each in found.policies if each.document["Statement"]])
-            claims.append(found.claim.holds)
 
     def proofs() -> None:
-        answers.extend(isinstance(contain(new, old), Proved) for new, old in zip(smaller, parsed, strict=True))
+        proved.extend(isinstance(contain(new, old), Proved) for new, old in zip(smaller, parsed, strict=True))
 
-    smaller: list[list[Policy]] = []
-    claims: list[bool] = []
-    answers: list[bool] = []
-    print(f"{roles} roles, {3 * roles} policies, {CALLS * roles} distinct calls")
-    for name, work in (("load", load), ("evaluate", decide), ("recommend", recommended), ("contain", proofs)):
-        print(f"  {name:<10} {timed(work):8.2f} s")
-    print(f"  proved     {sum(answers):5} of {len(answers)} containments, {sum(claims)} of {len(claims)} whole claims")
-    print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    steps = {"load": load, "evaluate": decide, "compare": compared, "recommend": recommended, "contain": proofs}
+    took = {name: timed(work) for name, work in steps.items()}
+    if not all(proved):
+        raise SystemExit(f"{proved.count(False)} of {roles} recommendations are not proved")
+    return took
 
 
-def beside_moto() -> None:
-    """Print warm evaluations a second, ours and moto's, interleaved; medians of ROUNDS."""
+class Ended(NamedTuple):
+    """A process that ended well: what it printed, seconds of processor time, peak memory in MB."""
+
+    printed: str
+    seconds: float
+    megabytes: float
+
+
+def run(command: Sequence[str], directory: Path) -> Ended:
+    """Run a command to its end. Raises RuntimeError with what it said where it fails."""
+    with tempfile.TemporaryFile("w+") as file:
+        process = subprocess.Popen(command, cwd=directory, stdout=file, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        file.seek(0)
+        printed = file.read()
+    if process.returncode:
+        raise RuntimeError(f"{command[0]} failed: {printed[-2_000:]}")
+    return Ended(printed, used.ru_utime + used.ru_stime, used.ru_maxrss / 1_024)
+
+
+def ours(path: Path, roles: int) -> tuple[Ended, Mapping[str, float]]:
+    """Run `whole_account` in a process of its own."""
+    root = Path(__file__).parents[2]
+    ended = run([sys.executable, "-m", "tests.bench.policy", "--account", str(path), "--roles", str(roles)], root)
+    took: dict[str, float] = json.loads(ended.printed)
+    return ended, took
+
+
+def cloudsplaining(path: Path, directory: Path) -> Ended | None:
+    """Run the scan on the same file in an environment made for it; None where it cannot be installed."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if uv is None:
+        return None
+    environment = directory / "venv"
+    try:
+        run([uv, "venv", "-q", "--python", sys.executable, str(environment)], directory)
+        run([uv, "pip", "install", "-q", "--python", str(environment / "bin" / "python"), CLOUDSPLAINING], directory)
+    except RuntimeError as error:
+        print(f"NOT MEASURED: {error}", file=sys.stderr)
+        return None
+    scan = [str(environment / "bin" / "cloudsplaining"), "scan", "--input-file", str(path), "--skip-open-report"]
+    return run([*scan, "--output", str(directory)], directory)
+
+
+def write_account(directory: Path, roles: int) -> Path:
+    path = directory / f"account-{roles}.json"
+    path.write_text(json.dumps(details(list(account(roles)))), encoding="utf-8")
+    return path
+
+
+# --- warm, in this process --------------------------------------------------------------------------
+
+
+def beside_moto() -> tuple[float, float]:
+    """Return warm evaluations a second, ours and moto's: medians of ROUNDS interleaved rounds."""
     made = list(account(100))
-    ours = [[parse(f"p{at}", each) for at, each in enumerate(documents)] for documents, _ in made]
+    mine = [[parse(f"p{at}", each) for at, each in enumerate(documents)] for documents, _ in made]
     theirs = [[IAMPolicy({"policy_document": each}) for each in documents] for documents, _ in made]
     requests = [[Request(each.action, each.resources[0]) for each in calls] for _, calls in made]
 
     def evaluate_ours() -> None:
-        for policies, mine in zip(ours, requests, strict=True):
-            for each in mine:
+        for policies, asked in zip(mine, requests, strict=True):
+            for each in asked:
                 evaluate(each, identity=policies)
 
     def evaluate_theirs() -> None:
-        for policies, mine in zip(theirs, requests, strict=True):
-            for each in mine:
+        for policies, asked in zip(theirs, requests, strict=True):
+            for each in asked:
                 for policy in policies:
                     policy.is_action_permitted(each.action, each.resource)
 
     rounds = [(timed(evaluate_ours), timed(evaluate_theirs)) for _ in range(ROUNDS + 1)][1:]
-    count = 100 * CALLS
-    mine, moto = (count / statistics.median(each) for each in zip(*rounds, strict=True))
-    print(f"warm evaluations a second, 3 policies each, median of {ROUNDS} interleaved rounds of {count}")
+    one, two = (100 * CALLS / statistics.median(each) for each in zip(*rounds, strict=True))
+    return one, two
+
+
+# --- the tables -------------------------------------------------------------------------------------
+
+
+def bench(roles: int, directory: Path) -> list[Gate]:
+    """Print the tables and return the gates."""
+    mine, moto = beside_moto()
+    print(f"warm evaluations a second, {POLICIES} policies each, median of {ROUNDS} interleaved rounds")
     print(f"  credwatch {mine:10,.0f}\n  moto      {moto:10,.0f}\n  ratio     {mine / moto:10.1f}")
+    path = write_account(directory, roles)
+    small, took = ours(path, roles)
+    scan = cloudsplaining(path, directory)
+    large, took_large = ours(write_account(directory, TIMES * roles), TIMES * roles)
+    print(f"\nprocessor seconds{'':7}{roles:>8,}{TIMES * roles:>10,} roles, {POLICIES} policies and {CALLS} calls each")
+    for name, seconds in took.items():
+        print(f"  {name:20}{seconds:10.2f}{took_large[name]:10.2f}")
+    total, total_large = (sum(each[name] for name in COMPARED) for each in (took, took_large))
+    print(f"  {'without recommend':20}{total:10.2f}{total_large:10.2f}")
+    print(f"  {'whole process':20}{small.seconds:10.2f}{large.seconds:10.2f}")
+    print(f"peak memory, MB{'':7}{small.megabytes:10.0f}{large.megabytes:10.0f}")
+    gates = [
+        Gate("time of a warm evaluation", 1e6 / mine, 1e6 / EVALUATIONS, "microseconds"),
+        Gate(f"{TIMES} times the roles", total_large, LINEAR_SLACK * TIMES * total, "s"),
+    ]
+    if scan is None:
+        print("\nNOT MEASURED: cloudsplaining could not be installed")
+        return gates
+    print(f"\ncloudsplaining scan of the same {roles:,} roles: {scan.seconds:.1f} s, {scan.megabytes:.0f} MB")
+    print(f"  {scan.seconds / total:.1f} times our time, {scan.megabytes / small.megabytes:.1f} times our memory")
+    return [
+        *gates,
+        Gate(f"a {SPEEDUP}th of the scan's time", total, scan.seconds / SPEEDUP, "s"),
+        Gate("a quarter of the scan's memory", small.megabytes, MEMORY_SHARE * scan.megabytes, "MB"),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.policy", description=__doc__)
+    parser.add_argument("--roles", type=int, default=ROLES)
+    parser.add_argument("--account", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.account:
+        print(json.dumps(whole_account(arguments.account, arguments.roles)))
+        return 0
+    with tempfile.TemporaryDirectory() as directory:
+        gates = bench(arguments.roles, Path(directory))
+    print("", *gates, sep="\n")
+    return 0 if all(gate.passed for gate in gates) else 1
 
 
 if __name__ == "__main__":
-    beside_moto()
-    whole_account(int(sys.argv[1]) if len(sys.argv) > 1 else ROLES)
+    sys.exit(main())

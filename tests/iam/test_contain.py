@@ -197,7 +197,7 @@ def counterexample(inner: dict[str, Any], outer: dict[str, Any]) -> object:
 
 
 @given(documents, documents)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_agrees_with_brute_force_on_a_small_universe(inner: dict[str, Any], outer: dict[str, Any]) -> None:
     found: Containment = contain([parse("p", inner)], [parse("q", outer)])
     if isinstance(found, Proved):
@@ -209,7 +209,7 @@ def test_agrees_with_brute_force_on_a_small_universe(inner: dict[str, Any], oute
 
 
 @given(documents)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_policy_contains_itself_and_what_a_deny_leaves_of_it(document: dict[str, Any]) -> None:
     whole = [parse("p", document)]
     less = [parse("p", {**document, "Statement": [*document["Statement"], deny(Action="s3:Get*", Resource="*")]})]

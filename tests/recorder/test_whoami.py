@@ -423,7 +423,7 @@ def test_no_secret_of_an_endpoint_is_printed(
     assert "SENTINEL" not in said + caplog.text
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     variables=st.sets(st.sampled_from(SECRET_VARIABLES)),
     profile=st.sampled_from(PROFILES),

@@ -14,6 +14,7 @@ import typer
 from credwatch_agent import __version__
 from credwatch_agent.cli import (
     actions,
+    config,
     diff,
     explain,
     operations,
@@ -23,7 +24,9 @@ from credwatch_agent.cli import (
     serve,
     simulate,
     snapshot,
+    token,
     transfer,
+    watch,
 )
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, EXIT_CODES, USAGE
@@ -46,10 +49,13 @@ app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)
 app.command("diff")(diff.diff)
 app.command("policy-check")(policy_check.policy_check)
+app.command("watch")(watch.watch)
 app.command("actions")(actions.actions)
 app.command("operations")(operations.operations)
 app.command("export")(transfer.export)
 app.command("import")(transfer.import_)
+app.command("token")(token.token)
+app.add_typer(config.app, name="config")
 
 
 def _version(asked: bool) -> None:

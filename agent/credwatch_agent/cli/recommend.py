@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence
 from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import cloudformation, policy_diff, policy_json, terraform
+from credwatch_agent.recommend import WHAT_TO_DO, Recommendation
 from credwatch_agent.recommend.view import attached, of_role
 
 
@@ -47,13 +49,31 @@ def recommend(
         Format.TERRAFORM: lambda: terraform.render(found),
         Format.CLOUDFORMATION: lambda: cloudformation.render(found),
     }
-    out.print(renderers[form](), soft_wrap=True, end="" if form is Format.DIFF else "\n")
-    for note in found.notes:
-        where = f"{note.policy}, statement {note.statement}" if note.statement is not None else note.policy
-        err.print(f"{where}: {note.text}" if where else note.text, soft_wrap=True)
-    err.print(found.skipped or found.claim.text, soft_wrap=True)
-    if found.claim.why_not:
-        err.print(f"not proved: {found.claim.why_not}", soft_wrap=True)
+    text = renderers[form]().rstrip("\n")
+    if text:
+        out.print(text, soft_wrap=True)
+    _explain(found)
     if not found.claim.holds:
         return COULD_NOT_KNOW
     return FINDINGS if any(each.change != "same" for each in found.policies) else CLEAN
+
+
+def _explain(found: Recommendation) -> None:
+    """Tell people on stderr what happens to each policy, why things stayed, and the claim."""
+    for each in found.policies:
+        if each.part == 1 and not found.skipped:
+            _tell(f"{each.original}: {WHAT_TO_DO[each.change]}")
+    for note in found.notes:
+        _tell(f"- {note.where}: {note.text}" if note.where else f"- {note.text}", indent="  ")
+    _tell(found.skipped or found.claim.text)
+    if found.claim.why_not:
+        _tell(f"not proved: {found.claim.why_not}")
+
+
+def _tell(text: str, indent: str = "") -> None:
+    """Write one sentence, wrapped between words so that names and ARNs stay whole."""
+    later = f"{indent}  " if indent else ""
+    for line in wrap(
+        text, err.width, initial_indent=indent, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
+    ):
+        err.print(line, soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import logging
 import signal
 import socket
 import time
@@ -13,48 +13,99 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
+from credwatch_agent.cli import logs
+from credwatch_agent.cli.config import Config, gathered
 from credwatch_agent.cli.console import out
-from credwatch_agent.cli.failure import CLEAN, CannotServe, UsageError
+from credwatch_agent.cli.failure import CLEAN, CannotServe
+from credwatch_agent.cli.settings import DAY_NS, Settings
+from credwatch_agent.cli.token_file import TokenFile
 from credwatch_agent.receiver import Ingest, create_app, create_server
+from credwatch_agent.store import StoreError
 from credwatch_agent.store.location import open_store
 
 _DRAIN_S = 10
 _BACKLOG = 1024
-_MAX_PORT = 65_535
+_RETENTION_S = 3_600
+
+_log = logging.getLogger(__name__)
 
 
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 - an option each
+    config: Config = None,
     db: Annotated[
-        str, typer.Option(metavar="PATH|URL", help="SQLite file, made if it does not exist, or `postgresql://` URL.")
-    ],
-    host: Annotated[str, typer.Option(help="Loopback address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=_MAX_PORT, help="Port of OTLP/HTTP; 0 takes a free one.")] = 4318,
+        str | None,
+        typer.Option(metavar="PATH|URL", help="SQLite file, made if it does not exist, or `postgresql://` URL."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback, unless there are tokens.")] = None,
+    port: Annotated[str | None, typer.Option(help="Port of OTLP/HTTP; 0 takes a free one.")] = None,
     grpc_port: Annotated[
-        str, typer.Option(metavar="PORT|off", help="Port of OTLP/gRPC; 0 takes a free one, `off` serves none.")
-    ] = "4317",
+        str | None, typer.Option(metavar="PORT|off", help="Port of OTLP/gRPC; 0 takes a free one, `off` serves none.")
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(metavar="FILE", help="TOML file of bearer tokens.")] = None,
+    fold_after: Annotated[
+        str | None, typer.Option(metavar="DAYS", help="Fold processes that have not reported for so long.")
+    ] = None,
+    keep: Annotated[str | None, typer.Option(metavar="DAYS", help="Delete what has not reported for so long.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="`text` or `json`.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="`error`, `warning` or `info`.")] = None,
 ) -> int:
-    """Receive OTLP over HTTP and gRPC and keep it, until SIGTERM or Ctrl-C."""
-    _require_loopback(host)
-    rpc_port = _rpc_port(grpc_port)
-    store = open_store(db)
+    """Receive OTLP over HTTP and gRPC and keep it, until SIGTERM or Ctrl-C.
+
+    A TOML file gives way to the environment (CREDWATCH_SERVE_…), and that to these options.
+    """
+    flags = {
+        "db": db, "host": host, "port": port, "grpc_port": grpc_port, "tokens": tokens,
+        "fold_after": fold_after, "keep": keep, "log_format": log_format, "log_level": log_level,
+    }  # fmt: skip
+    _, told = gathered(config, flags)
+    valid = TokenFile(told.tokens) if told.tokens else None
+    logs.start(told.log_format, told.log_level)
+    store = open_store(told.db)
     try:
-        with _bind(host, port, "--port") as listener:
-            if rpc_port:
+        with _bind(told.host, told.port, "--port") as listener:
+            if told.grpc_port:
                 # gRPC binds by itself and says little where it cannot: ask first
-                _bind(host, rpc_port, "--grpc-port").close()
-            ingest = Ingest(store, now_ns=time.time_ns)
-            rpc = None if rpc_port is None else _Rpc(ingest, _address(host), rpc_port)
-            config = uvicorn.Config(
+                _bind(told.host, told.grpc_port, "--grpc-port").close()
+            ingest = Ingest(store, now_ns=time.time_ns, tokens=valid)
+            rpc = None if told.grpc_port is None else _Rpc(ingest, _address(told.host), told.grpc_port)
+            uvicorn_config = uvicorn.Config(
                 create_app(ingest),
+                log_config=None,
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=_DRAIN_S,
                 server_header=False,
             )
-            _run(_Server(config, rpc), listener)
+            if not told.loopback:
+                _log.warning("tokens and telemetry cross the network in the clear: put TLS in front of this agent")
+            _run(_Server(uvicorn_config, rpc, _Retention(ingest, told)), listener)
     finally:
         store.close()
     return CLEAN
+
+
+class _Retention:
+    """Folds and forgets, now and each hour, off the event loop."""
+
+    def __init__(self, ingest: Ingest, told: Settings) -> None:
+        self._ingest = ingest
+        self._fold_ns, self._keep_ns = int(told.fold_after * DAY_NS), int(told.keep * DAY_NS)
+
+    async def run(self) -> None:
+        while True:
+            now_ns = time.time_ns()
+            try:
+                done = await asyncio.to_thread(
+                    self._ingest.store.retain, now_ns - self._fold_ns, now_ns - self._keep_ns
+                )
+            except StoreError as error:
+                _log.error("retention failed", extra={"fields": {"reason": str(error)}})
+            else:
+                self._ingest.meters.add("credwatch_agent_processes_folded_total", done.folded)
+                self._ingest.meters.add("credwatch_agent_processes_forgotten_total", done.forgotten)
+                if any(done):
+                    _log.info("retention", extra={"fields": done._asdict()})
+            await asyncio.sleep(_RETENTION_S)
 
 
 class _Rpc:
@@ -84,17 +135,24 @@ class _Rpc:
 class _Server(uvicorn.Server):
     """Says on stdout where it listens, once it does, so that scripts can wait for the lines."""
 
-    def __init__(self, config: uvicorn.Config, rpc: _Rpc | None) -> None:
+    def __init__(self, config: uvicorn.Config, rpc: _Rpc | None, retention: _Retention) -> None:
         super().__init__(config)
         self._rpc = rpc
+        self._retention = retention
+        self._retaining: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         places = [await self._rpc.start()] if self._rpc else []
         await super().startup(sockets=sockets)
         for place in [*map(_url, sockets or ()), *places]:
             out.print(f"listening on {place}", soft_wrap=True)
+            _log.info("listening", extra={"fields": {"on": place}})
+        self._retaining = asyncio.create_task(self._retention.run())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _log.info("draining")
+        if self._retaining:
+            self._retaining.cancel()
         if self._rpc:
             await asyncio.gather(self._rpc.stop(), super().shutdown(sockets=sockets))
         else:
@@ -113,26 +171,6 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> None:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _require_loopback(host: str) -> None:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise UsageError(
-            f"`--host {host}` is no loopback address: anyone who reaches it could write evidence; "
-            "use 127.0.0.1 or ::1, and a Collector on this host for other hosts"
-        )
-
-
-def _rpc_port(text: str) -> int | None:
-    if text in ("off", "none"):
-        return None
-    if not text.isdecimal() or int(text) > _MAX_PORT:
-        raise UsageError(f"`--grpc-port {text}` is no port: give a number from 0 to {_MAX_PORT}, or `off`")
-    return int(text)
 
 
 def _address(host: str) -> str:

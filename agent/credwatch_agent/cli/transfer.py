@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,15 +75,24 @@ def _from_batch(batch: Batch) -> list[object]:
         [[p.process_id, texts.from_usage(p.usage), p.value, p.start_ns, p.time_ns, p.exact] for p in batch.usage],
         [[k.process_id, texts.from_key(k), k.value, k.first_ns, k.last_ns] for k in batch.keys],
         [[h.process_id, h.metric, h.value, h.start_ns, h.time_ns] for h in batch.health],
+        batch.claimed,
+        list(batch.folded),
     ]
 
 
 def _to_batch(
-    resource: dict[str, str], usage: list[list[Any]], keys: list[list[Any]], health: list[list[Any]]
+    resource: dict[str, str],
+    usage: list[list[Any]],
+    keys: list[list[Any]],
+    health: list[list[Any]],
+    claimed: bool = False,
+    folded: Sequence[str] = (),
 ) -> Batch:
     return Batch(
         resource,
         tuple(UsagePoint(process, texts.to_usage(text), *rest) for process, text, *rest in usage),
         tuple(texts.to_key(*key) for key in keys),
         tuple(Health(*point) for point in health),
+        claimed,
+        tuple(folded),
     )

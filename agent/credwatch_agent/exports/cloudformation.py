@@ -9,13 +9,18 @@ import json
 import re
 from typing import Any
 
-from credwatch_agent.recommend import Recommendation, Recommended
+from credwatch_agent.recommend import WHAT_TO_DO, Recommendation, Recommended
 
 
 def render(found: Recommendation) -> str:
-    """Return a JSON template; a policy that is to be removed is not in it, and one that stays is not either."""
+    """Return a JSON template of the policies that change; "" if there is none, since a template has a resource.
+
+    A resource's metadata names the policy that it replaces. One that is to be removed is not in the template.
+    """
     role = found.role.rpartition("/")[2]
     changed = [each for each in found.policies if each.change not in {"same", "remove"}]
+    if not changed:
+        return ""
     names: dict[str, Any] = {}
     for each in changed:
         names[_logical(each.name, names)] = _resource(each, role)
@@ -28,11 +33,12 @@ def render(found: Recommendation) -> str:
 
 
 def _resource(each: Recommended, role: str) -> dict[str, Any]:
+    metadata = {"Replaces": each.arn or each.original, "Change": WHAT_TO_DO[each.change]}
     if not each.arn:
         properties = {"PolicyName": each.name, "RoleName": role, "PolicyDocument": each.document}
-        return {"Type": "AWS::IAM::RolePolicy", "Properties": properties}
+        return {"Type": "AWS::IAM::RolePolicy", "Metadata": metadata, "Properties": properties}
     properties = {"ManagedPolicyName": each.name, "Roles": [role], "PolicyDocument": each.document}
-    return {"Type": "AWS::IAM::ManagedPolicy", "Properties": properties}
+    return {"Type": "AWS::IAM::ManagedPolicy", "Metadata": metadata, "Properties": properties}
 
 
 def _logical(name: str, taken: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from credwatch_agent.recommend import Recommendation
 
 SCHEMA = 1
+NS_PER_DAY = 86_400 * 10**9
 
 
 def render(found: Recommendation) -> str:
@@ -22,7 +23,7 @@ def render(found: Recommendation) -> str:
             "why_not": found.claim.why_not,
             "calls": found.claim.calls,
             "calls_not_proved": found.claim.broken,
-            "days": found.claim.days,
+            "days": round(found.claim.observed_ns / NS_PER_DAY, 3),
             "statements_missed": found.claim.missed,
         },
         "policies": [
@@ -35,6 +36,9 @@ def render(found: Recommendation) -> str:
             }
             for each in found.policies
         ],
-        "notes": [{"policy": each.policy, "statement": each.statement, "text": each.text} for each in found.notes],
+        "notes": [
+            {"policy": each.policy, "statement": each.statement, "sid": each.sid, "text": each.text}
+            for each in found.notes
+        ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)

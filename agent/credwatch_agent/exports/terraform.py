@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from credwatch_agent.recommend import Recommendation
+from credwatch_agent.recommend import WHAT_TO_DO, Recommendation
 
 _ELEMENTS = {
     "Action": "actions",
@@ -21,13 +21,14 @@ _ELEMENTS = {
 
 
 def render(found: Recommendation) -> str:
-    """Return HCL: the claim as a comment, then each policy that is to be there."""
-    lines = [f"# {found.claim.text}"]
+    """Return HCL: the claim as a comment, then each policy that is to change; "" if none is."""
+    if all(each.change == "same" for each in found.policies):
+        return ""
+    lines = [f"# {clause}" for clause in found.claim.text.split("; ")]
     for each in found.policies:
-        if each.change == "remove":
-            lines += ["", f"# {each.original}: remove it, nothing of it was used"]
-        elif each.document:
-            lines += ["", f"# {each.original}: {each.change}", *_document(identifier(each.name), each.document)]
+        lines += ["", f"# {each.original}: {WHAT_TO_DO[each.change]}"]
+        if each.change not in {"same", "remove"}:
+            lines += _document(identifier(each.name), each.document)
     return "\n".join(lines) + "\n"
 
 

@@ -167,7 +167,7 @@ def _take_plain(taken: list[UsagePoint], metric: _Metric, now_ns: int) -> list[b
     calls of our own: this is what ingest costs.
     """
     others = []
-    unpack, is_uuid = _NUMBERS.unpack_from, _UUID_TEXT.fullmatch
+    unpack, new, known_ids = _NUMBERS.unpack_from, tuple.__new__, dict[bytes, str]()
     latest, cumulative = now_ns + AHEAD_NS, metric.cumulative
     for content in metric.points:
         at = content.find(_UUID_ATTRIBUTE, 27)
@@ -176,11 +176,21 @@ def _take_plain(taken: list[UsagePoint], metric: _Metric, now_ns: int) -> list[b
             end = begin + _UUID
             usage = _remembered(content[27:at] + content[end:]) if len(content) <= _MAX_REMEMBERED else None
             start_ns, time_ns, value = unpack(content)
-            if usage and value >= 0 and EARLIEST_NS <= start_ns <= time_ns <= latest and is_uuid(content, begin, end):
-                taken.append(UsagePoint(content[begin:end].decode(), usage, value, start_ns, time_ns, cumulative))
+            process_id = known_ids.get(content[begin:end]) or _uuid(content[begin:end], known_ids)
+            if usage and process_id and value >= 0 and EARLIEST_NS <= start_ns <= time_ns <= latest:
+                # as UsagePoint(…), which would call Python
+                taken.append(new(UsagePoint, (process_id, usage, value, start_ns, time_ns, cumulative)))
                 continue
         others.append(content)
     return others
+
+
+def _uuid(content: bytes, known_ids: dict[bytes, str]) -> str:
+    """Return the text of a UUID, remembered for this request; "" where it is none."""
+    if not _UUID_TEXT.fullmatch(content):
+        return ""
+    text = known_ids[content] = content.decode()
+    return text
 
 
 # bounded in number and, by its callers, in size, so that no sender fills the memory

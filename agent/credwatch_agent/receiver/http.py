@@ -15,7 +15,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from credwatch_agent import otlp
-from credwatch_agent.receiver.ingest import CODES, NO_LOGS, UNKNOWN, Body, Ingest, Refused, Signal, refusal, too_large
+from credwatch_agent.receiver.ingest import CODES, NO_LOGS, UNKNOWN, Body, Ingest, Refused, Signal, too_large
+from credwatch_agent.receiver.meters import CONTENT_TYPE
 from credwatch_agent.store import StoreError
 
 PROTOBUF = "application/x-protobuf"
@@ -33,6 +34,7 @@ def create_app(ingest: Ingest) -> Starlette:
             Route("/v1/logs", edge.logs, methods=["POST"]),
             Route("/healthz", edge.healthz, methods=["GET"]),
             Route("/readyz", edge.readyz, methods=["GET"]),
+            Route("/metrics", edge.own_metrics, methods=["GET"]),
         ],
         exception_handlers=dict.fromkeys(
             (Refused, HTTPException, StoreError, otlp.Malformed, ClientDisconnect), edge.answer
@@ -55,19 +57,25 @@ class _Edge:
         raise Refused(404, NO_LOGS)
 
     async def healthz(self, _: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        # `credwatch doctor` knows the agent by this word
+        return PlainTextResponse("credwatch-agent ok\n")
+
+    async def own_metrics(self, request: Request) -> Response:
+        self._ingest.admit(request.headers.get("authorization"), "read")
+        return Response(await run_in_threadpool(self._ingest.exposition), media_type=CONTENT_TYPE)
 
     async def readyz(self, _: Request) -> Response:
         await run_in_threadpool(self._ingest.store.check)
         return PlainTextResponse("ok\n")
 
     async def _export(self, request: Request, signal: Signal) -> Response:
+        caller = self._ingest.admit(request.headers.get("authorization"), "ingest")
         content_type, compressed = _headers(request)
 
         async def read() -> Body:
             return Body(await _read(request, self._ingest.limits.body_bytes), compressed)
 
-        answer = await self._ingest.export(signal, _ENCODINGS[content_type], read)
+        answer = await self._ingest.export(signal, _ENCODINGS[content_type], read, caller)
         return _response(200, answer, content_type)
 
     async def answer(self, request: Request, error: Exception) -> Response:
@@ -77,8 +85,10 @@ class _Edge:
             status, sentence = error.status_code, str(error.detail)
             headers.update(error.headers or {})
         else:
-            refused = refusal(error)
+            refused = self._ingest.refused(error)
             status, sentence = refused.status, str(refused)
+        if status == 401:
+            headers["WWW-Authenticate"] = 'Bearer realm="credwatch-agent"'
         if status == 503:
             headers["Retry-After"] = str(self._ingest.limits.retry_after_s)
         content_type = _media_type(request)

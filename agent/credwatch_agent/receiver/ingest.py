@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import logging
+import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -19,13 +21,18 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from credwatch_agent import otlp
+from credwatch_agent import __version__, otlp
+from credwatch_agent.access import ANYONE, Caller, Tokens, bound, bound_spans
+from credwatch_agent.receiver.meters import Meters
+from credwatch_agent.records import Batch
 from credwatch_agent.store import Store, StoreError
 
 Signal = Literal["metrics", "traces"]
 
+_log = logging.getLogger(__name__)
+
 # HTTP status -> https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-CODES = {400: 3, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 501: 12, 503: 14}
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 501: 12, 503: 14}
 UNKNOWN = 2
 
 NO_LOGS = "this agent takes metrics and traces, no logs; take it out of the logs pipeline"
@@ -77,27 +84,72 @@ def refusal(error: Exception) -> Refused:
 class Ingest:
     """Takes export requests into `store`, which stays the caller's to close; `now_ns` is the clock.
 
+    `tokens` gives those that are valid now; without it everyone may do all, and what they say is claimed.
     Belongs to one event loop; the edges that share it share its limits.
     """
 
-    def __init__(self, store: Store, *, now_ns: Callable[[], int], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now_ns: Callable[[], int],
+        limits: Limits | None = None,
+        tokens: Callable[[], Tokens] | None = None,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.store = store
         self.limits = limits or Limits()
+        self.meters = Meters()
+        self._tokens = tokens
+        self._timer = timer
         self._now_ns = now_ns
         self._taken = 0
         self._workers = asyncio.Semaphore(self.limits.workers)
 
-    async def export(self, signal: Signal, encoding: otlp.Encoding, read: Callable[[], Awaitable[Body]]) -> Message:
+    def admit(self, authorization: str | None, what: Literal["ingest", "read"]) -> Caller:
+        """Return who sends an `Authorization` header, else refuse: before anything of the request is read."""
+        if self._tokens is None:
+            return ANYONE
+        scheme, _, token = (authorization or "").partition(" ")
+        caller = self._tokens().find(token.strip()) if scheme.lower() == "bearer" else None
+        if caller is None:
+            what_is_wrong = "the token is not one of this agent's" if authorization else "no token was sent"
+            raise Refused(401, f"{what_is_wrong}: send `Authorization: Bearer TOKEN`")
+        if not caller.may(what):
+            raise Refused(403, f"the token `{caller.name}` has the role `{caller.role}`, which may not {what}")
+        return caller
+
+    def refused(self, error: Exception) -> Refused:
+        """Return the refusal that an error means (see `refusal`), counted and logged."""
+        found = refusal(error)
+        self.meters.add("credwatch_agent_requests_refused_total", labels=f'status="{found.status}"')
+        level = logging.ERROR if isinstance(error, StoreError) else logging.WARNING
+        _log.log(level, "request refused", extra={"fields": {"status": found.status, "reason": str(found)}})
+        return found
+
+    def exposition(self) -> str:
+        """Return the agent's own metrics as Prometheus text; blocks on the store."""
+        try:
+            summary = self.store.summary()
+        except StoreError:
+            summary = None
+        return self.meters.render(summary, __version__)
+
+    async def export(
+        self, signal: Signal, encoding: otlp.Encoding, read: Callable[[], Awaitable[Body]], caller: Caller = ANYONE
+    ) -> Message:
         """Return the answer to one request, committed; its body is read only once there is room for it.
 
         Raises `Refused`, `StoreError` or `Malformed` (see `refusal`), and what `read` raises.
         """
-        task = asyncio.ensure_future(self._export(signal, encoding, read))
+        task = asyncio.ensure_future(self._export(signal, encoding, read, caller))
         # a caller that goes away must not free the slot of a thread that still works
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception() and None)
         return await asyncio.shield(task)
 
-    async def _export(self, signal: Signal, encoding: otlp.Encoding, read: Callable[[], Awaitable[Body]]) -> Message:
+    async def _export(
+        self, signal: Signal, encoding: otlp.Encoding, read: Callable[[], Awaitable[Body]], caller: Caller
+    ) -> Message:
         async with self._slot():
             try:
                 body = await asyncio.wait_for(read(), self.limits.body_s)
@@ -105,7 +157,7 @@ class Ingest:
                 raise Refused(408, f"the body did not arrive within {self.limits.body_s:g} seconds") from None
             # decompressing, decoding and writing all block: off the event loop
             async with self._workers:
-                return await asyncio.to_thread(self._take, signal, encoding, body)
+                return await asyncio.to_thread(self._take, signal, encoding, body, caller)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -119,31 +171,58 @@ class Ingest:
         finally:
             self._taken -= 1
 
-    def _take(self, signal: Signal, encoding: otlp.Encoding, body: Body) -> Message:
+    def _take(self, signal: Signal, encoding: otlp.Encoding, body: Body, caller: Caller) -> Message:
         content = _gunzip(body.content, self.limits.body_bytes) if body.gzip else body.content
         if len(content) > self.limits.body_bytes:
             raise too_large(self.limits.body_bytes)
-        return self._metrics(content, encoding) if signal == "metrics" else self._traces(content, encoding)
+        export = self._metrics if signal == "metrics" else self._traces
+        return export(content, encoding, caller)
 
-    def _metrics(self, body: bytes, encoding: otlp.Encoding) -> Message:
+    def _metrics(self, body: bytes, encoding: otlp.Encoding, caller: Caller) -> Message:
         decoded = otlp.decode_metrics(body, encoding, now_ns=self._now_ns())
-        if decoded.batches:
-            self.store.put(decoded.batches)
+        batches: list[Batch] = []
+        rejected, sentences = decoded.rejected, [decoded.message]
+        for batch in decoded.batches:
+            parts, refused, sentence = bound(batch, caller)
+            batches += parts
+            rejected += refused
+            sentences.append(sentence)
+        if batches:
+            with self._timed():
+                late = self.store.put(batches)
+            self.meters.add("credwatch_agent_points_folded_total", late)
+            accepted = sum(len(b.usage) + len(b.keys) + len(b.health) for b in batches) - late
+            self.meters.add("credwatch_agent_points_accepted_total", accepted)
         answer = ExportMetricsServiceResponse()
-        if decoded.rejected:
-            answer.partial_success.rejected_data_points = decoded.rejected
-            answer.partial_success.error_message = decoded.message
+        if rejected:
+            self.meters.add("credwatch_agent_points_rejected_total", rejected)
+            answer.partial_success.rejected_data_points = rejected
+            answer.partial_success.error_message = _joined(sentences)
         return answer
 
-    def _traces(self, body: bytes, encoding: otlp.Encoding) -> Message:
+    def _traces(self, body: bytes, encoding: otlp.Encoding, caller: Caller) -> Message:
         decoded = otlp.decode_traces(body, encoding, now_ns=self._now_ns())
-        if decoded.spans:
-            self.store.put_spans(decoded.spans)
+        spans, refused, sentence = bound_spans(decoded.spans, caller)
+        if spans:
+            with self._timed():
+                self.store.put_spans(spans)
+            self.meters.add("credwatch_agent_spans_accepted_total", len(spans))
         answer = ExportTraceServiceResponse()
-        if decoded.rejected:
-            answer.partial_success.rejected_spans = decoded.rejected
-            answer.partial_success.error_message = decoded.message
+        if decoded.rejected or refused:
+            self.meters.add("credwatch_agent_spans_rejected_total", decoded.rejected + refused)
+            answer.partial_success.rejected_spans = decoded.rejected + refused
+            answer.partial_success.error_message = _joined([decoded.message, sentence])
         return answer
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = self._timer()
+        yield
+        self.meters.wrote(self._timer() - began)
+
+
+def _joined(sentences: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(filter(None, sentences)))
 
 
 def too_large(limit: int) -> Refused:

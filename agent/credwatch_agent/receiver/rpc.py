@@ -15,7 +15,7 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from credwatch_agent import otlp
-from credwatch_agent.receiver.ingest import CODES, NO_LOGS, UNKNOWN, Body, Ingest, Refused, Signal, refusal
+from credwatch_agent.receiver.ingest import CODES, NO_LOGS, UNKNOWN, Body, Ingest, Refused, Signal
 from credwatch_agent.store import StoreError
 
 _SERVICE = "opentelemetry.proto.collector"
@@ -65,11 +65,18 @@ def _exporter(ingest: Ingest, signal: Signal) -> _Handler:
             raise Refused(400, "the call carries no request")
 
         try:
-            return (await ingest.export(signal, "protobuf", read)).SerializeToString()
+            caller = ingest.admit(_authorization(context), "ingest")
+            return (await ingest.export(signal, "protobuf", read, caller)).SerializeToString()
         except (Refused, StoreError, otlp.Malformed) as error:
-            return await _abort(context, refusal(error), ingest.limits.retry_after_s)
+            return await _abort(context, ingest.refused(error), ingest.limits.retry_after_s)
 
     return export
+
+
+def _authorization(context: _Context) -> str | None:
+    found = (value for key, value in context.invocation_metadata() or () if key == "authorization")
+    value = next(found, None)
+    return value if value is None or isinstance(value, str) else ""
 
 
 async def _refuse_logs(_: AsyncIterator[bytes], context: _Context) -> bytes:

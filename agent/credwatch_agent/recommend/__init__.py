@@ -5,10 +5,20 @@ Pure: no clock, no file. Whether an action that was not seen may go is the calle
 """
 
 from credwatch_agent.recommend.keep import Lost, lost
-from credwatch_agent.recommend.model import Attached, Call, Claim, Note, Recommendation, Recommended, Settings
+from credwatch_agent.recommend.model import (
+    WHAT_TO_DO,
+    Attached,
+    Call,
+    Claim,
+    Note,
+    Recommendation,
+    Recommended,
+    Settings,
+)
 from credwatch_agent.recommend.role import recommend
 
 __all__ = [
+    "WHAT_TO_DO",
     "Attached",
     "Call",
     "Claim",

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from credwatch_agent.evidence.coverage import duration
 from credwatch_agent.iam.contain import Containment, NotProved, Proved
 from credwatch_agent.iam.document import Policy, PolicyError, parse, unreadable
-
-NS_PER_DAY = 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +56,27 @@ def _nothing(_action: str) -> str:
 class Settings:
     """How to narrow.
 
-    The window is in nanoseconds since the epoch. `keep` says why an action that was not seen has to
-    stay (unobservable, insufficient evidence), or "" if it may go. `detail` is `container`, or `full`
-    to narrow objects as finely as they were reported.
+    Observed was from `start_ns` to `end_ns`, in nanoseconds since the epoch. `keep` says why an action
+    that was not seen has to stay (unobservable, insufficient evidence), or "" if it may go; `keep_resources`
+    says the same of resources. `detail` is `container`, or `full` to narrow objects as finely as they were
+    reported.
     """
 
     start_ns: int
     end_ns: int
     keep: Callable[[str], str] = _nothing
     detail: str = "container"
+    keep_resources: str = ""
     learned_share: float = 0.8
 
     @property
     def split_ns(self) -> int:
         """Where learning ends and the hold-out begins."""
-        return self.start_ns + int((self.end_ns - self.start_ns) * self.learned_share)
+        return self.start_ns + int(self.observed_ns * self.learned_share)
 
     @property
-    def days(self) -> float:
-        return (self.end_ns - self.start_ns) / NS_PER_DAY
+    def observed_ns(self) -> int:
+        return self.end_ns - self.start_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,25 @@ class Note:
     policy: str
     statement: int | None
     text: str
+    sid: str = ""
+
+    @property
+    def where(self) -> str:
+        """The policy and, by Sid or position, the statement; "" for the role."""
+        if self.statement is None:
+            return self.policy
+        return f"{self.policy}, {self.sid or f'statement {self.statement}'}"
 
 
 EDIT, FORK, COPY, SAME, REMOVE = "edit", "fork", "copy", "same", "remove"
+WHAT_TO_DO = {
+    EDIT: "edit it in place",
+    FORK: "others have it too: attach this to the role instead of it",
+    COPY: "it is AWS's own: attach this to the role instead of it",
+    SAME: "stays as it is",
+    REMOVE: "remove it, nothing of it was used",
+}
+"""What each change of a policy asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +125,15 @@ class Recommended:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the recommendation guarantees, and on what grounds. `broken` counts observed calls not shown to be kept."""
+    """What the recommendation guarantees, and on what grounds.
+
+    `broken` counts observed calls that are not shown to be kept; `observed_ns` is for how long calls were observed.
+    """
 
     grants_nothing_new: Containment
     calls: int
     broken: int
-    days: float
+    observed_ns: int
     missed: int = 0
 
     @property
@@ -124,6 +144,7 @@ class Claim:
     @property
     def text(self) -> str:
         """The claim, in the words that are documented."""
+        calls = "call" if self.calls == 1 else "calls"
         proved = "proved" if isinstance(self.grants_nothing_new, Proved) else "not proved"
         breaks = "breaks no observed call" if not self.broken else f"{self.broken} observed calls: not proved"
         held = "no miss on the last 20 %"
@@ -135,7 +156,7 @@ class Claim:
             )
             held = f"on the last 20 % {stay}"
         return (
-            f"grants nothing new ({proved}); {breaks} ({self.calls:,} calls, {self.days:g} days); "
+            f"grants nothing new ({proved}); {breaks} ({self.calls:,} {calls}, {duration(self.observed_ns)}); "
             f"learned on the first 80 % of the window, {held}."
         )
 

@@ -59,7 +59,7 @@ def narrow(statement: Statement, written: Mapping[str, Any], calls: Iterable[Cal
         return Narrowed((), ("removed: no call needed it",))
     if _unchanged(statement, groups):
         return Narrowed((written,), tuple(notes), same=True)
-    return Narrowed(tuple(_write(written, groups)), tuple(notes))
+    return Narrowed(tuple(_write(written, groups, learned)), tuple(notes))
 
 
 def needed(statement: Statement, calls: Iterable[Call]) -> dict[str, list[_Use]]:
@@ -81,7 +81,10 @@ def _before(uses: Sequence[_Use], split_ns: int) -> list[_Use]:
 
 
 def _unseen(statement: Statement, learned: Mapping[str, Any], settings: Settings) -> tuple[set[str], list[str]]:
-    """Return the actions that stay though no call used them, and why, grouped by reason."""
+    """Return the actions that stay though no call used them, and why, grouped by reason.
+
+    The reason why resources stay is the role's, and is told once, of the role.
+    """
     today, odd = _granted(statement)
     reasons: dict[str, list[str]] = {}
     for action in today:
@@ -89,7 +92,8 @@ def _unseen(statement: Statement, learned: Mapping[str, Any], settings: Settings
             reasons.setdefault(reason, []).append(action)
     for action in odd - set(learned):
         reasons.setdefault("not in the list of actions, so nobody can say that it is unused", []).append(action)
-    notes = [f"kept: {_listed(names)}: {reason}" for reason, names in sorted(reasons.items())]
+    told = sorted(reason for reason in reasons if reason != settings.keep_resources)
+    notes = [f"kept: {_listed(reasons[reason])}: {reason}" for reason in told]
     return {name for names in reasons.values() for name in names}, notes
 
 
@@ -106,7 +110,7 @@ def _today(patterns: tuple[str, ...], *, negated: bool = False) -> frozenset[str
     return frozenset(expand("*")) - found if negated else found
 
 
-def _listed(names: Sequence[str], most: int = 6) -> str:
+def _listed(names: Sequence[str], most: int = 3) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(f"`{name}`" for name in sorted(names)[:most]) + more
 
@@ -160,7 +164,7 @@ def _all_of(statement: Statement, family: str, patterns: Sequence[Tokens]) -> bo
 def _resources(statement: Statement, action: str, uses: Sequence[_Use], settings: Settings) -> Resources:
     """Return the entries an action needs: the containers that it was seen on, within what was granted."""
     granted = _entries(statement)
-    if statement.not_resources:
+    if statement.not_resources or settings.keep_resources:
         return granted
     if known(action) and not resource_types(action):
         return ("*",) if "*" in granted else granted
@@ -230,17 +234,22 @@ def _unchanged(statement: Statement, groups: Groups) -> bool:
     return set(map(str.lower, groups[_entries(statement)])) == set(map(str.lower, statement.actions))
 
 
-def _write(written: Mapping[str, Any], groups: Groups) -> Iterable[Mapping[str, Any]]:
-    """Write each group in the order of the original's elements; Sids are made unique by `role`."""
-    for at, (entries, names) in enumerate(sorted(groups.items(), key=lambda group: group[1][0].lower())):
+def _write(written: Mapping[str, Any], groups: Groups, learned: Iterable[str]) -> Iterable[Mapping[str, Any]]:
+    """Write each group in the order of the original's elements: what was used first, then what is only kept.
+
+    Sids are made unique in the policy by `role`.
+    """
+    used = {entries for entries, names in groups.items() if any(map(actions(names).match, learned))}
+    ordered = sorted(groups.items(), key=lambda group: (group[0] not in used, group[1][0].lower()))
+    for at, (entries, names) in enumerate(ordered):
         found: dict[str, Any] = {}
         for element, value in written.items():
             if element in {"Action", "NotAction"}:
                 found["Action"] = one_or_many(names)
             elif element == "Resource":
                 found["Resource"] = one_or_many(entries)
-            elif element == "Sid":
-                found["Sid"] = value if at == 0 else f"{value}{at + 1}"
+            elif element == "Sid" and at > 0:
+                found["Sid"] = f"{value}{at + 1 if entries in used else 'Kept'}"
             else:
                 found[element] = value
         yield found

@@ -41,6 +41,8 @@ def recommend(role: str, attached: Sequence[Attached], calls: Iterable[Call], se
     skipped = next((why for path, why in _SKIPPED.items() if path in role), "")
     policies: list[Recommended] = []
     notes: list[Note] = []
+    if settings.keep_resources and not skipped:
+        notes.append(Note("", None, f"what was not seen stays, resources as granted: {settings.keep_resources}"))
     missed = 0
     for each in attached:
         if skipped or not each.policy.readable:
@@ -67,12 +69,12 @@ def _narrowed(
     for statement, written in zip(each.policy.statements, each.statements, strict=True):
         if statement.index in odd:
             statements.append(written)
-            notes.append(Note(each.policy.name, statement.index, f"stays: {odd[statement.index]}"))
+            notes.append(Note(each.policy.name, statement.index, f"stays: {odd[statement.index]}", statement.sid))
             continue
         result = narrow(statement, written, calls, settings)
         statements += result.statements
         missed += result.missed
-        notes += [Note(each.policy.name, statement.index, text) for text in result.notes]
+        notes += [Note(each.policy.name, statement.index, text, statement.sid) for text in result.notes]
     return _unique_sids(statements), notes, missed
 
 
@@ -157,7 +159,7 @@ def _claim(
         grants_nothing_new=contain(new, old),
         calls=sum(call.calls for call in used),
         broken=sum({each.call: each.call.calls for each in lost(old, new, used)}.values()),
-        days=round(settings.days, 1),
+        observed_ns=settings.observed_ns,
         missed=missed,
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from credwatch_agent.compare import RoleView
+from credwatch_agent.evidence import Gap, Reason, Signed, State
 from credwatch_agent.evidence import Settings as Window
-from credwatch_agent.evidence import Signed, State
 from credwatch_agent.recommend.model import Attached, Call, Recommendation, Settings
 from credwatch_agent.recommend.role import recommend
+from credwatch_agent.snapshot import Role
 
 REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
 """Outcomes of calls that no policy has to keep: they did not succeed."""
@@ -26,7 +27,12 @@ def calls(signed: Iterable[Signed]) -> Iterator[Call]:
 
 def attached(view: RoleView) -> list[Attached]:
     """Return the role's policies, parsed where they parse."""
-    return [Attached.read(each.name, each.document, each.arn, each.attachments) for each in view.role.policies]
+    return attached_to(view.role)
+
+
+def attached_to(role: Role) -> list[Attached]:
+    """Return a role's policies, parsed where they parse."""
+    return [Attached.read(each.name, each.document, each.arn, each.attachments) for each in role.policies]
 
 
 def keep(view: RoleView) -> Callable[[str], str]:
@@ -35,14 +41,26 @@ def keep(view: RoleView) -> Callable[[str], str]:
     for statement in view.statements:
         for grant in statement.grants:
             if grant.verdict.state in {State.UNOBSERVABLE, State.INSUFFICIENT}:
-                sentence = "; ".join(gap.sentence for gap in grant.verdict.gaps[:1])
-                reasons.setdefault(grant.action.lower(), f"{grant.verdict.state.value}: {sentence}")
+                why = "; ".join(map(_sentence, grant.verdict.gaps[:1]))
+                reasons.setdefault(grant.action.lower(), f"{grant.verdict.state.value}: {why}")
     return lambda action: reasons.get(action.lower(), "")
+
+
+def _sentence(gap: Gap) -> str:
+    """Say a gap of one action so that all actions with the same gap can be listed before it."""
+    return "no SDK operation is authorised as it" if gap.reason is Reason.NO_OPERATION else gap.sentence
 
 
 def of_role(
     view: RoleView, signed: Iterable[Signed], now_ns: int, window: Window, detail: str = "container"
 ) -> Recommendation:
-    """Narrow a role's policies by what was seen of it in the window that ends at `now_ns`."""
-    settings = Settings(now_ns - window.window_ns, now_ns, keep(view), detail)
+    """Narrow a role's policies by what was seen of it in the window that ends at `now_ns`.
+
+    What was observed may be less than the window: from the first report of a process to the last.
+    """
+    carriers = view.coverage.carriers
+    start_ns = max(now_ns - window.window_ns, min((each.first_ns for each in carriers), default=0))
+    end_ns = min(now_ns, max((each.last_ns for each in carriers), default=now_ns))
+    doubt = next((gap.sentence for gap in view.coverage.gaps), "")
+    settings = Settings(start_ns, max(start_ns, end_ns), keep(view), detail, doubt and f"insufficient: {doubt}")
     return recommend(view.role.arn, attached(view), calls(signed), settings)

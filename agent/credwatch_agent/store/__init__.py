@@ -7,8 +7,8 @@ reordering therefore change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from credwatch_agent.records import Batch, Span, Telemetry
 
@@ -20,11 +20,28 @@ class StoreError(Exception):
     """The store cannot be read or written; the text says what, where and what to do."""
 
 
+class Retained(NamedTuple):
+    """What `retain` did: processes whose counts went into totals, and processes (or totals) that were forgotten."""
+
+    folded: int
+    forgotten: int
+
+
+class Summary(NamedTuple):
+    """What a store holds in short: processes, and the sum of each health metric over them."""
+
+    processes: int
+    health: Mapping[str, int]
+
+
 class Store(Protocol):
     """Methods may be called from any thread; every one raises `StoreError`."""
 
-    def put(self, batches: Iterable[Batch]) -> None:
-        """Keep all batches or, where it raises, none; once it returned, they survive a killed process."""
+    def put(self, batches: Iterable[Batch]) -> int:
+        """Keep all batches or, where it raises, none; once it returned, they survive a killed process.
+
+        Returns how many points were left out, since they are of processes that were folded.
+        """
 
     def put_spans(self, spans: Iterable[Span]) -> None:
         """Keep the latest `MAX_SPANS` spans, as `put` does; a span that is known changes nothing."""
@@ -40,6 +57,17 @@ class Store(Protocol):
 
     def spans(self, trace_id: str = "", limit: int = MAX_SPANS) -> tuple[Span, ...]:
         """Return the latest spans, of one trace if named, in the order of their start."""
+
+    def retain(self, fold_before_ns: int, forget_before_ns: int) -> Retained:
+        """Fold processes that last reported before one time, forget what did before another.
+
+        Folding adds a process's counts to the total of its workload and day, and leaves its id as a
+        tombstone: what it sends again changes nothing. Forgetting deletes. Attributes that no point
+        refers to any more are deleted too.
+        """
+
+    def summary(self) -> Summary:
+        """Return what is held in short, without reading every point."""
 
     def check(self) -> None:
         """Raise `StoreError` where a write would fail now."""

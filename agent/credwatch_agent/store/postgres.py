@@ -15,9 +15,10 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from credwatch.semconv import RECORDER_CLOSED
 from credwatch_agent.records import Batch, Span, Telemetry
-from credwatch_agent.store import MAX_SPANS, StoreError, texts
-from credwatch_agent.store.reduce import Row, batches, points_of, telemetry
+from credwatch_agent.store import MAX_SPANS, Retained, StoreError, Summary, texts
+from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, points_of, telemetry, totals
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -36,19 +37,37 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, trace_id TEXT NOT NULL, span_id TEXT NOT NULL,
             text TEXT NOT NULL, UNIQUE (trace_id, span_id))""",
     ),
+    (
+        "ALTER TABLE process ADD COLUMN claimed BOOLEAN NOT NULL DEFAULT false",
+        # the total that this process was folded into: the row is a tombstone
+        "ALTER TABLE process ADD COLUMN folded BIGINT REFERENCES process",
+        "CREATE INDEX process_folded ON process (folded) WHERE folded IS NOT NULL",
+        "CREATE INDEX point_attributes ON point (attributes)",  # deleting attributes asks who refers to them
+        "CREATE TABLE store (id TEXT NOT NULL)",
+        "INSERT INTO store VALUES (gen_random_uuid()::text)",
+    ),
 )
 """Step n brings a database from schema n to n+1, in one transaction; steps of a release never change."""
 
 SCHEMA = len(MIGRATIONS)
 
 _LOCK = 0x63726477  # of migrations: "crdw"
+_RETENTION = _LOCK + 1  # shared by who writes points, held alone by who folds and deletes
+_ALONE: str = "SELECT pg_advisory_xact_lock(%s)"
+_AT_ONCE = 500  # processes folded in one transaction: ingest waits for no more than that
 
-_UPSERT_PROCESSES = """INSERT INTO process AS p (process_id, resource, first_ns, last_ns)
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[]) AS new(a, b, c, d) ORDER BY a
+_UPSERT_PROCESSES = """INSERT INTO process AS p (process_id, resource, first_ns, last_ns, claimed)
+    SELECT *, %s::boolean FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[]) AS new(a, b, c, d) ORDER BY a
     ON CONFLICT (process_id) DO UPDATE SET
         resource = CASE WHEN (excluded.last_ns, excluded.resource) > (p.last_ns, p.resource)
             THEN excluded.resource ELSE p.resource END,
-        first_ns = least(p.first_ns, excluded.first_ns), last_ns = greatest(p.last_ns, excluded.last_ns)"""
+        first_ns = least(p.first_ns, excluded.first_ns), last_ns = greatest(p.last_ns, excluded.last_ns),
+        claimed = p.claimed OR excluded.claimed
+    WHERE p.folded IS NULL"""
+
+_BURY = """INSERT INTO process (process_id, resource, first_ns, last_ns, folded)
+    SELECT unnest(%s::text[]), '{}', 0, 0, (SELECT id FROM process WHERE process_id = %s)
+    ON CONFLICT (process_id) DO UPDATE SET resource = excluded.resource, folded = excluded.folded"""
 
 _INTERN = """INSERT INTO attributes (kind, digest, text)
     SELECT * FROM unnest(%s::text[], %s::bytea[], %s::text[]) AS new(a, b, c) ORDER BY a, b
@@ -58,7 +77,7 @@ _UPSERT_POINTS = """INSERT INTO point AS p (process, attributes, start_ns, value
     SELECT process.id, attributes.id, new.s, max(new.v), max(new.l), bool_and(new.e)
     FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::boolean[])
         AS new(p, k, d, s, v, l, e)
-    JOIN process ON process.process_id = new.p
+    JOIN process ON process.process_id = new.p AND process.folded IS NULL
     JOIN attributes ON attributes.kind = new.k AND attributes.digest = new.d
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (process, attributes, start_ns) DO UPDATE SET
@@ -66,11 +85,28 @@ _UPSERT_POINTS = """INSERT INTO point AS p (process, attributes, start_ns, value
         exact = p.exact AND excluded.exact
     WHERE excluded.value > p.value OR excluded.last_ns > p.last_ns OR excluded.exact < p.exact"""
 
-_PROCESSES = "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= %s ORDER BY id"
+_KEPT = "SELECT process_id, resource, first_ns, last_ns, claimed::int FROM process WHERE folded IS NULL"
 
-_ROWS = """SELECT process_id, kind, text, start_ns, value, point.last_ns, exact::int FROM point
-    JOIN process ON process.id = point.process JOIN attributes ON attributes.id = point.attributes
-    WHERE process.last_ns >= %s ORDER BY process.id, attributes.id, start_ns"""
+_PROCESSES = f"{_KEPT} AND last_ns >= %s ORDER BY id"
+
+_OLD = f"{_KEPT} AND last_ns < %s AND NOT starts_with(process_id, %s) ORDER BY process_id LIMIT %s"
+
+_ALL_ROWS = """SELECT process_id, kind, text, start_ns, value, point.last_ns, exact::int FROM point
+    JOIN process ON process.id = point.process JOIN attributes ON attributes.id = point.attributes"""
+
+_ROWS = f"{_ALL_ROWS} WHERE process.last_ns >= %s ORDER BY process.id, attributes.id, start_ns"
+
+_TOMBSTONES = """SELECT process.process_id, total.process_id FROM process JOIN process AS total
+    ON total.id = process.folded ORDER BY process.id"""
+
+_HEALTH = """SELECT text, sum(value)::numeric FROM attributes JOIN point ON point.attributes = attributes.id
+    WHERE kind = 'health' GROUP BY text"""
+
+_FORGET = (
+    "DELETE FROM point WHERE process IN (SELECT id FROM process WHERE folded IS NULL AND last_ns < %s)",
+    "DELETE FROM process WHERE folded IN (SELECT id FROM process WHERE folded IS NULL AND last_ns < %s)",
+    "DELETE FROM process WHERE folded IS NULL AND last_ns < %s",
+)
 
 
 class PostgresStore:
@@ -97,15 +133,15 @@ class PostgresStore:
             pass
         return store
 
-    def put(self, batches: Iterable[Batch]) -> None:
-        with self._transaction() as connection:
-            for batch in batches:
-                self._put(connection, batch)
+    def put(self, batches: Iterable[Batch]) -> int:
+        with self._writing("SELECT pg_advisory_xact_lock_shared(%s)") as connection:
+            return sum(self._put(connection, batch) for batch in batches)
 
-    def _put(self, connection: psycopg.Connection[Any], batch: Batch) -> None:
+    def _put(self, connection: psycopg.Connection[Any], batch: Batch) -> int:
+        """Keep one batch; return how many of its points are of folded processes."""
         points = points_of(batch)
         if not points:
-            return
+            return 0
         spans: dict[str, tuple[int, int]] = {}
         interned: dict[tuple[str, str], bytes] = {}
         for process_id, kind, text, start_ns, _, last_ns, _ in points:
@@ -116,7 +152,13 @@ class PostgresStore:
         resource = texts.from_mapping(batch.resource)
         connection.execute(
             _UPSERT_PROCESSES,
-            (list(spans), [resource] * len(spans), [s[0] for s in spans.values()], [s[1] for s in spans.values()]),
+            (
+                batch.claimed,
+                list(spans),
+                [resource] * len(spans),
+                [s[0] for s in spans.values()],
+                [s[1] for s in spans.values()],
+            ),
         )
         connection.execute(_INTERN, ([k for k, _ in interned], list(interned.values()), [t for _, t in interned]))
         rows = [
@@ -124,6 +166,17 @@ class PostgresStore:
             for p in points
         ]
         connection.execute(_UPSERT_POINTS, [list(column) for column in zip(*rows, strict=True)])
+        if batch.folded:  # into the one process of this batch
+            folded = list(batch.folded)
+            connection.execute(_BURY, (folded, points[0].process_id))
+            connection.execute(
+                "DELETE FROM point USING process WHERE process.id = point.process AND process_id = ANY(%s)", (folded,)
+            )
+        buried = connection.execute(
+            "SELECT process_id FROM process WHERE process_id = ANY(%s) AND folded IS NOT NULL", (list(spans),)
+        )
+        late = {process_id for (process_id,) in buried}
+        return sum(point.process_id in late for point in points) if late else 0
 
     def put_spans(self, spans: Iterable[Span]) -> None:
         rows = [(span.trace_id, span.span_id, texts.from_span(span)) for span in spans]
@@ -136,16 +189,59 @@ class PostgresStore:
             )
 
     def telemetry(self, since_ns: int = 0) -> Telemetry:
-        processes, rows = self._all(since_ns)
+        processes, rows, _ = self._all(since_ns)
         return telemetry(processes, rows, since_ns)
 
     def batches(self) -> Iterator[Batch]:
         yield from batches(*self._all(0))
 
-    def _all(self, since_ns: int) -> tuple[list[tuple[str, str, int, int]], list[Row]]:
+    def _all(self, since_ns: int) -> tuple[list[Kept], list[Row], list[tuple[str, str]]]:
         with self._transaction() as connection:
             processes = connection.execute(_PROCESSES, (since_ns,)).fetchall()
-            return processes, [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
+            rows = connection.execute(_ROWS, (since_ns,)).fetchall()
+            tombstones = connection.execute(_TOMBSTONES).fetchall()
+        return [Kept(*row) for row in processes], [Row(*row) for row in rows], tombstones
+
+    def retain(self, fold_before_ns: int, forget_before_ns: int) -> Retained:
+        folded = 0
+        while found := self._fold(fold_before_ns):
+            folded += found
+        return Retained(folded, self._forget_before(forget_before_ns))
+
+    @contextmanager
+    def _writing(self, lock: str) -> Iterator[psycopg.Connection[Any]]:
+        with self._transaction() as connection:
+            # each statement must see what was committed while this waited for a lock
+            connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            connection.execute(lock, (_RETENTION,))
+            yield connection
+
+    def _fold(self, before_ns: int) -> int:
+        with self._writing(_ALONE) as connection:
+            processes = [Kept(*row) for row in connection.execute(_OLD, (before_ns, TOTAL, _AT_ONCE))]
+            if not processes:
+                return 0
+            (store,) = connection.execute("SELECT id FROM store").fetchone() or ("",)
+            rows = _rows_of(connection, [p.process_id for p in processes])
+            closed = (row.process_id for row in rows if row.kind == "health" and row.text == RECORDER_CLOSED)
+            planned = totals(store, processes, closed)
+            for total in fold(planned, [*rows, *_rows_of(connection, list(planned))]):
+                self._put(connection, total)
+            return len(processes)
+
+    def _forget_before(self, before_ns: int) -> int:
+        with self._writing(_ALONE) as connection:
+            *_, forgotten = (connection.execute(statement, (before_ns,)).rowcount for statement in _FORGET)
+            connection.execute(
+                "DELETE FROM attributes WHERE NOT EXISTS (SELECT FROM point WHERE point.attributes = attributes.id)"
+            )
+            return forgotten
+
+    def summary(self) -> Summary:
+        with self._transaction() as connection:
+            (processes,) = connection.execute("SELECT count(*) FROM process WHERE folded IS NULL").fetchone() or (0,)
+            health = {name: int(value) for name, value in connection.execute(_HEALTH)}
+        return Summary(processes, health)
 
     def spans(self, trace_id: str = "", limit: int = MAX_SPANS) -> tuple[Span, ...]:
         with self._transaction() as connection:
@@ -224,3 +320,8 @@ class PostgresStore:
             if version < SCHEMA:
                 connection.execute("DELETE FROM schema_version")
                 connection.execute("INSERT INTO schema_version VALUES (%s)", (SCHEMA,))
+
+
+def _rows_of(connection: psycopg.Connection[Any], process_ids: list[str]) -> list[Row]:
+    found = connection.execute(f"{_ALL_ROWS} WHERE process.process_id = ANY(%s)", (process_ids,))
+    return [Row(*row) for row in found]

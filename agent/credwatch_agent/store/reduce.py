@@ -5,7 +5,9 @@ Pure, and the same for every store. Sums are Python's: a hostile sender's maxima
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -25,6 +27,16 @@ class Row(NamedTuple):
     value: int
     last_ns: int
     exact: int
+
+
+class Kept(NamedTuple):
+    """A process as stores keep it; `resource` is canonical text."""
+
+    process_id: str
+    resource: str
+    first_ns: int
+    last_ns: int
+    claimed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +64,8 @@ def _sums(rows: Iterable[Row]) -> Iterator[_Sum]:
         )
 
 
-def telemetry(processes: Iterable[tuple[str, str, int, int]], rows: Iterable[Row], since_ns: int) -> Telemetry:
-    """Return what a store holds: `processes` as (process id, resource, first, last), `rows` in groups.
+def telemetry(processes: Iterable[Kept], rows: Iterable[Row], since_ns: int) -> Telemetry:
+    """Return what a store holds, its `rows` in groups.
 
     Usage and keys that were last reported before `since_ns` are left out.
     """
@@ -62,8 +74,15 @@ def telemetry(processes: Iterable[tuple[str, str, int, int]], rows: Iterable[Row
     recent = [s for s in sums if s.last_ns >= since_ns]
     return Telemetry(
         {
-            process_id: Process(process_id, texts.to_mapping(resource), first_ns, last_ns, closed.get(process_id))
-            for process_id, resource, first_ns, last_ns in processes
+            p.process_id: Process(
+                p.process_id,
+                texts.to_mapping(p.resource),
+                p.first_ns,
+                p.last_ns,
+                closed.get(p.process_id),
+                bool(p.claimed),
+            )
+            for p in processes
         },
         tuple(_usage(s) for s in recent if s.kind == "usage"),
         tuple(_key(s) for s in recent if s.kind == "key"),
@@ -82,23 +101,104 @@ def points_of(batch: Batch) -> list[Row]:
     ]
 
 
-def batches(processes: Iterable[tuple[str, str, int, int]], rows: Iterable[Row]) -> Iterator[Batch]:
-    """Yield what a store holds as batches of one process each: put into another store, they make it equal."""
-    held: dict[str, list[Row]] = {}
+def batches(
+    processes: Iterable[Kept], rows: Iterable[Row], tombstones: Iterable[tuple[str, str]] = ()
+) -> Iterator[Batch]:
+    """Yield what a store holds as batches of one process each: put into another store, they make it equal.
+
+    `tombstones` pairs the ids of folded processes with that of their total.
+    """
+    held: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        held.setdefault(row.process_id, []).append(row)
-    for process_id, resource, _, _ in processes:
-        own = held.get(process_id, [])
-        yield Batch(
-            texts.to_mapping(resource),
-            tuple(
-                UsagePoint(process_id, texts.to_usage(r.text), r.value, r.start_ns, r.last_ns, bool(r.exact))
-                for r in own
-                if r.kind == "usage"
-            ),
-            tuple(texts.to_key(process_id, r.text, r.value, r.start_ns, r.last_ns) for r in own if r.kind == "key"),
-            tuple(Health(process_id, r.text, r.value, r.start_ns, r.last_ns) for r in own if r.kind == "health"),
-        )
+        held[row.process_id].append(row)
+    folded: defaultdict[str, list[str]] = defaultdict(list)
+    for process_id, total in tombstones:
+        folded[total].append(process_id)
+    for process in processes:
+        yield _batch(process, held[process.process_id], folded[process.process_id])
+
+
+def _batch(process: Kept, own: list[Row], folded: Iterable[str]) -> Batch:
+    process_id = process.process_id
+    return Batch(
+        texts.to_mapping(process.resource),
+        tuple(
+            UsagePoint(process_id, texts.to_usage(r.text), r.value, r.start_ns, r.last_ns, bool(r.exact))
+            for r in own
+            if r.kind == "usage"
+        ),
+        tuple(texts.to_key(process_id, r.text, r.value, r.start_ns, r.last_ns) for r in own if r.kind == "key"),
+        tuple(Health(process_id, r.text, r.value, r.start_ns, r.last_ns) for r in own if r.kind == "health"),
+        bool(process.claimed),
+        tuple(sorted(folded)),
+    )
+
+
+# --- folding --------------------------------------------------------------------------------------
+
+TOTAL = "folded\t"
+"""How the id of a total begins: no process has such an id, since a tab is not printable."""
+
+_DAY_NS = 86_400 * 10**9
+_BIGGEST = 2**63 - 1
+_OF_INSTANCES = frozenset(
+    {
+        "aws.ecs.container.arn",
+        "aws.ecs.task.arn",
+        "aws.ecs.task.id",
+        "container.id",
+        "faas.instance",
+        "host.id",
+        "host.ip",
+        "host.name",
+        "k8s.node.name",
+        "k8s.node.uid",
+        "k8s.pod.ip",
+        "k8s.pod.name",
+        "k8s.pod.start_time",
+        "k8s.pod.uid",
+        "process.parent_pid",
+        "process.pid",
+        "service.instance.id",
+    }
+)
+"""Resource attributes that tell instances of one workload apart: a total has none of them."""
+
+
+def totals(store: str, processes: Iterable[Kept], closed: Iterable[str]) -> dict[str, tuple[Kept, list[str]]]:
+    """Return, by its id, each total that processes are to be folded into, and which.
+
+    One for each workload, day of start (so that all its points have one start, and folding more only
+    makes values grow), ended or not, and vouched for or not. Ids of two stores differ: totals of one
+    must not be taken for those of another.
+    """
+    ended, found = frozenset(closed), dict[str, tuple[Kept, list[str]]]()
+    for process in processes:
+        kept = {k: v for k, v in texts.to_mapping(process.resource).items() if k not in _OF_INSTANCES}
+        resource = texts.from_mapping(kept)
+        day_ns = process.first_ns - process.first_ns % _DAY_NS
+        identity = f"{store} {day_ns} {process.process_id in ended} {process.claimed} {resource}"
+        total_id = TOTAL + hashlib.sha256(identity.encode()).hexdigest()[:32]
+        before, members = found.get(total_id) or (Kept(total_id, resource, day_ns, 0, process.claimed), [])
+        last_ns = max(before.last_ns, process.last_ns)
+        found[total_id] = before._replace(last_ns=last_ns), [*members, process.process_id]
+    return found
+
+
+def fold(planned: Mapping[str, tuple[Kept, list[str]]], rows: Iterable[Row]) -> Iterator[Batch]:
+    """Yield the totals as batches: `rows` are those of their members, and theirs so far."""
+    total_of = {member: total_id for total_id, (_, members) in planned.items() for member in members}
+    grouped: defaultdict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[total_of.get(row.process_id, row.process_id), row.kind, row.text].append(row)
+    held: defaultdict[str, list[Row]] = defaultdict(list)
+    for (total_id, kind, text), group in grouped.items():
+        start_ns = planned[total_id][0].first_ns
+        value = min(sum(row.value for row in group), _BIGGEST)
+        last_ns, exact = max(row.last_ns for row in group), min(row.exact for row in group)
+        held[total_id].append(Row(total_id, kind, text, start_ns, value, last_ns, exact))
+    for total_id, (total, members) in planned.items():
+        yield _batch(total, held[total_id], members)
 
 
 def _usage(s: _Sum) -> UsageRow:

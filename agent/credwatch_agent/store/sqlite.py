@@ -12,12 +12,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
-from credwatch.semconv import Usage
+from credwatch.semconv import RECORDER_CLOSED, Usage
 from credwatch_agent.records import Batch, Span, Telemetry
-from credwatch_agent.store import MAX_SPANS, StoreError, texts
-from credwatch_agent.store.reduce import Row, batches, telemetry
+from credwatch_agent.store import MAX_SPANS, Retained, StoreError, Summary, texts
+from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, telemetry, totals
 
 APPLICATION_ID = 0x63726477  # "crdw": SQLite's mark of whose file it is
 
@@ -36,17 +37,30 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             seq INTEGER PRIMARY KEY AUTOINCREMENT, trace_id TEXT NOT NULL, span_id TEXT NOT NULL,
             start_ns INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE (trace_id, span_id))""",
     ),
+    (
+        "ALTER TABLE process ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0",
+        # the total that this process was folded into: the row is a tombstone
+        "ALTER TABLE process ADD COLUMN folded INTEGER REFERENCES process",
+        "CREATE INDEX process_folded ON process (folded) WHERE folded IS NOT NULL",
+        "CREATE TABLE store (id TEXT NOT NULL)",
+        "INSERT INTO store VALUES (lower(hex(randomblob(16))))",
+    ),
 )
 """Step n brings a file from schema n to n+1, in one transaction; steps of a release never change."""
 
 SCHEMA = len(MIGRATIONS)
 
-_UPSERT_PROCESS = """INSERT INTO process (process_id, resource, first_ns, last_ns) VALUES (?, ?, ?, ?)
+_UPSERT_PROCESS = """INSERT INTO process (process_id, resource, first_ns, last_ns, claimed) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (process_id) DO UPDATE SET
         -- the latest description wins, of two at one time the greater text: no order of arrival matters
         resource = CASE WHEN (excluded.last_ns, excluded.resource) > (last_ns, resource)
             THEN excluded.resource ELSE resource END,
-        first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)"""
+        first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns),
+        claimed = max(claimed, excluded.claimed)
+    WHERE folded IS NULL"""
+
+_BURY = """INSERT INTO process (process_id, resource, first_ns, last_ns, folded) VALUES (?, '{}', 0, 0, ?)
+    ON CONFLICT (process_id) DO UPDATE SET resource = excluded.resource, folded = excluded.folded"""
 
 _UPSERT_POINT = """INSERT INTO point (process, attributes, start_ns, value, last_ns, exact) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (process, attributes, start_ns) DO UPDATE SET
@@ -54,9 +68,28 @@ _UPSERT_POINT = """INSERT INTO point (process, attributes, start_ns, value, last
         exact = min(exact, excluded.exact)
     WHERE excluded.value > value OR excluded.last_ns > last_ns OR excluded.exact < exact"""
 
-_ROWS = """SELECT process_id, kind, text, start_ns, value, point.last_ns, exact FROM point
-    JOIN process ON process.id = point.process JOIN attributes ON attributes.id = point.attributes
-    WHERE process.last_ns >= ? ORDER BY process.id, attributes.id"""
+_ALL_ROWS = """SELECT process_id, kind, text, start_ns, value, point.last_ns, exact FROM point
+    JOIN process ON process.id = point.process JOIN attributes ON attributes.id = point.attributes"""
+
+_ROWS = f"{_ALL_ROWS} WHERE process.last_ns >= ? ORDER BY process.id, attributes.id"
+
+_PROCESSES = "SELECT process_id, resource, first_ns, last_ns, claimed FROM process WHERE folded IS NULL"
+
+_TOMBSTONES = """SELECT process.process_id, total.process_id FROM process JOIN process AS total
+    ON total.id = process.folded ORDER BY process.id"""
+
+# each process's rows of one name are found by the primary key: few names, no scan of all points
+_HEALTH = """SELECT text, total(value) FROM attributes CROSS JOIN process
+    JOIN point ON point.process = process.id AND point.attributes = attributes.id
+    WHERE kind = 'health' GROUP BY text"""
+
+_FORGET = (
+    "DELETE FROM point WHERE process IN (SELECT id FROM process WHERE folded IS NULL AND last_ns < ?)",
+    "DELETE FROM process WHERE folded IN (SELECT id FROM process WHERE folded IS NULL AND last_ns < ?)",
+    "DELETE FROM process WHERE folded IS NULL AND last_ns < ?",
+)
+
+_AT_ONCE = 500  # processes folded in one transaction: ingest waits for no more than that
 
 _MAX_INTERNED = 10_000
 
@@ -71,8 +104,11 @@ _ADVICE: tuple[tuple[str, str], ...] = (
 )
 
 
-_Point = tuple[int, int, int, int, bool]
-"""Interned attributes, start, value, last, exact."""
+_Point = tuple[int, int, int, int, int]
+"""Interned attributes, start, value, last, exact: integers, since sqlite3 takes far longer to bind a bool."""
+
+
+_START, _LAST = itemgetter(1), itemgetter(3)
 
 
 class SqliteStore:
@@ -84,6 +120,7 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._interned: dict[tuple[str, str], int] = {}
         self._usages: dict[int, tuple[Usage, int]] = {}
+        self._version = 0
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, wait_s: float = 5.0) -> SqliteStore:
@@ -109,10 +146,9 @@ class SqliteStore:
                 raise
         return cls(path, connection)
 
-    def put(self, batches: Iterable[Batch]) -> None:
+    def put(self, batches: Iterable[Batch]) -> int:
         with self._transaction("IMMEDIATE") as connection:
-            for batch in batches:
-                self._put(connection, batch)
+            return sum(self._put(connection, batch) for batch in batches)
 
     def put_spans(self, spans: Iterable[Span]) -> None:
         rows = [(span.trace_id, span.span_id, span.start_ns, texts.from_span(span)) for span in spans]
@@ -125,7 +161,7 @@ class SqliteStore:
             connection.execute("DELETE FROM span WHERE seq <= (SELECT max(seq) FROM span) - ?", (MAX_SPANS,))
 
     def telemetry(self, since_ns: int = 0) -> Telemetry:
-        processes, rows = self._all(since_ns)
+        processes, rows, _ = self._all(since_ns)
         with self._readable():
             return telemetry(processes, rows, since_ns)
 
@@ -133,13 +169,55 @@ class SqliteStore:
         with self._readable():
             yield from batches(*self._all(0))
 
-    def _all(self, since_ns: int) -> tuple[list[tuple[str, str, int, int]], list[Row]]:
+    def _all(self, since_ns: int) -> tuple[list[Kept], list[Row], list[tuple[str, str]]]:
         with self._transaction("DEFERRED") as connection:
-            processes = connection.execute(
-                "SELECT process_id, resource, first_ns, last_ns FROM process WHERE last_ns >= ? ORDER BY id",
-                (since_ns,),
-            ).fetchall()
-            return processes, [Row(*row) for row in connection.execute(_ROWS, (since_ns,))]
+            processes = connection.execute(f"{_PROCESSES} AND last_ns >= ? ORDER BY id", (since_ns,))
+            return (
+                [Kept(*row) for row in processes],
+                [Row(*row) for row in connection.execute(_ROWS, (since_ns,))],
+                connection.execute(_TOMBSTONES).fetchall(),
+            )
+
+    def retain(self, fold_before_ns: int, forget_before_ns: int) -> Retained:
+        folded = 0
+        while found := self._fold(fold_before_ns):
+            folded += found
+        return Retained(folded, self._forget_before(forget_before_ns))
+
+    def _fold(self, before_ns: int) -> int:
+        with self._transaction("IMMEDIATE") as connection:
+            found = connection.execute(
+                f"{_PROCESSES} AND last_ns < ? AND process_id NOT GLOB ? ORDER BY id LIMIT ?",
+                (before_ns, f"{TOTAL}*", _AT_ONCE),
+            )
+            processes = [Kept(*row) for row in found]
+            if not processes:
+                return 0
+            (store,) = connection.execute("SELECT id FROM store").fetchone()
+            rows = self._rows_of(connection, [p.process_id for p in processes])
+            closed = (row.process_id for row in rows if row.kind == "health" and row.text == RECORDER_CLOSED)
+            planned = totals(store, processes, closed)
+            for total in fold(planned, [*rows, *self._rows_of(connection, list(planned))]):
+                self._put(connection, total)
+            return len(processes)
+
+    def _rows_of(self, connection: sqlite3.Connection, process_ids: list[str]) -> list[Row]:
+        marks = ",".join("?" * len(process_ids))
+        found = connection.execute(f"{_ALL_ROWS} WHERE process.process_id IN ({marks})", process_ids)
+        return [Row(*row) for row in found]
+
+    def _forget_before(self, before_ns: int) -> int:
+        with self._transaction("IMMEDIATE") as connection:
+            *_, forgotten = (connection.execute(statement, (before_ns,)).rowcount for statement in _FORGET)
+            connection.execute("DELETE FROM attributes WHERE id NOT IN (SELECT attributes FROM point)")
+            self._forget()
+            return forgotten
+
+    def summary(self) -> Summary:
+        with self._transaction("DEFERRED") as connection:
+            (processes,) = connection.execute("SELECT count(*) FROM process WHERE folded IS NULL").fetchone()
+            health = {name: int(value) for name, value in connection.execute(_HEALTH)}
+        return Summary(processes, health)
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -166,33 +244,50 @@ class SqliteStore:
         with self._lock, _sentences(self._path):
             self._connection.close()
 
-    def _put(self, connection: sqlite3.Connection, batch: Batch) -> None:
+    def _put(self, connection: sqlite3.Connection, batch: Batch) -> int:
+        """Keep one batch; return how many of its points are of folded processes."""
         resource = texts.from_mapping(batch.resource)
-        rows: list[tuple[int, int, int, int, int, bool]] = []
+        rows: list[tuple[int, int, int, int, int, int]] = []
+        late, process = 0, 0
         for process_id, points in self._by_process(connection, batch).items():
-            first_ns, last_ns = min(p[1] for p in points), max(p[3] for p in points)
-            connection.execute(_UPSERT_PROCESS, (process_id, resource, first_ns, last_ns))
-            (process,) = connection.execute("SELECT id FROM process WHERE process_id = ?", (process_id,)).fetchone()
-            rows += [(process, *point) for point in points]
+            first_ns, last_ns = min(map(_START, points)), max(map(_LAST, points))
+            connection.execute(_UPSERT_PROCESS, (process_id, resource, first_ns, last_ns, batch.claimed))
+            process, folded = connection.execute(
+                "SELECT id, folded FROM process WHERE process_id = ?", (process_id,)
+            ).fetchone()
+            if folded is None:
+                rows += [(process, *point) for point in points]
+            else:
+                late += len(points)
         connection.executemany(_UPSERT_POINT, rows)
+        for process_id in batch.folded:  # into the one process of this batch
+            connection.execute(_BURY, (process_id, process))
+            connection.execute(
+                "DELETE FROM point WHERE process = (SELECT id FROM process WHERE process_id = ?)", (process_id,)
+            )
+        return late
 
     def _by_process(self, connection: sqlite3.Connection, batch: Batch) -> Mapping[str, Sequence[_Point]]:
         found: dict[str, list[_Point]] = defaultdict(list)
+        usages, last_id = self._usages, None
+        points: list[_Point] = []
         for process_id, usage, value, start_ns, time_ns, exact in batch.usage:
             # decoding gives one object for what repeats
-            known = self._usages.get(id(usage))
+            known = usages.get(id(usage))
             if known is None or known[0] is not usage:
                 known = usage, self._intern(connection, "usage", texts.from_usage(usage))
-                if len(self._usages) >= _MAX_INTERNED:
-                    self._usages.clear()
-                self._usages[id(usage)] = known
-            found[process_id].append((known[1], start_ns, value, time_ns, exact))
+                if len(usages) >= _MAX_INTERNED:
+                    usages.clear()
+                usages[id(usage)] = known
+            if process_id != last_id:
+                last_id, points = process_id, found[process_id]
+            points.append((known[1], start_ns, value, time_ns, 1 if exact else 0))
         for key in batch.keys:
             attributes = self._intern(connection, "key", texts.from_key(key))
-            found[key.process_id].append((attributes, key.first_ns, key.value, key.last_ns, True))
+            found[key.process_id].append((attributes, key.first_ns, key.value, key.last_ns, 1))
         for health in batch.health:
             attributes = self._intern(connection, "health", health.metric)
-            found[health.process_id].append((attributes, health.start_ns, health.value, health.time_ns, True))
+            found[health.process_id].append((attributes, health.start_ns, health.value, health.time_ns, 1))
         return found
 
     def _intern(self, connection: sqlite3.Connection, kind: str, text: str) -> int:
@@ -217,6 +312,11 @@ class SqliteStore:
         with self._lock, _sentences(self._path):
             self._connection.execute(f"BEGIN {kind}")
             try:
+                # another agent that wrote this file may have deleted what was interned
+                (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+                if version != self._version:
+                    self._version = version
+                    self._forget()
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:

@@ -24,7 +24,9 @@ def make_world(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> W
     route_link_local(monkeypatch, server)
     for provider in ("botocore.credentials.SSOProvider", "botocore.tokens.SSOTokenProvider"):
         monkeypatch.setattr(f"{provider}._SSO_TOKEN_CACHE_DIR", str(home / "sso"))
+    # botocore's two ways to wait before it tries again
     monkeypatch.setattr("botocore.retryhandler.delay_exponential", lambda *_, **__: 0)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     # one environment for botocore and for the recorder
     world.set(
         AWS_CONFIG_FILE=str(home / "config"),

