@@ -262,7 +262,10 @@ def _grants(
     emits: Emits,
 ) -> Iterator[Grant]:
     for action in granted(statement):
-        sightings = seen.get(action.lower(), [])
+        sightings = seen.get(action.lower())
+        if not sightings:
+            yield Grant(action, judge(action, UNSEEN, gaps, infrastructure, emits))
+            continue
         certain = [sighting.use for sighting in sightings if sighting.certain]
         verdict = judge(action, _seen(action, sightings), gaps, infrastructure, emits)
         resources = tuple(sorted({use.resource for use in certain}))
@@ -270,8 +273,6 @@ def _grants(
 
 
 def _seen(action: str, sightings: list[_Sighting]) -> Seen:
-    if not sightings:
-        return UNSEEN
     if any(sighting.certain for sighting in sightings):
         return Seen(certain=True)
     if any(sighting.use.outcome == "allowed" for sighting in sightings):
