@@ -316,7 +316,10 @@ class _Unseen(NamedTuple):
 
 def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _Unseen) -> Iterator[Grant]:
     for action in granted(statement):
-        sightings = seen.get(action.lower(), [])
+        sightings = seen.get(action.lower())
+        if not sightings:
+            yield Grant(action, judge(action, UNSEEN, gaps, infrastructure, emits))
+            continue
         certain = [sighting.use for sighting in sightings if sighting.certain]
         verdict = judge(
             action, _seen(action, sightings), unseen.gaps, unseen.infrastructure, unseen.emits, unseen.forwarded
@@ -326,8 +329,6 @@ def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _
 
 
 def _seen(action: str, sightings: list[_Sighting]) -> Seen:
-    if not sightings:
-        return UNSEEN
     if any(sighting.certain for sighting in sightings):
         return Seen(certain=True)
     if any(sighting.use.outcome == "allowed" for sighting in sightings):
