@@ -316,10 +316,7 @@ class _Unseen(NamedTuple):
 
 def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _Unseen) -> Iterator[Grant]:
     for action in granted(statement):
-        sightings = seen.get(action.lower())
-        if not sightings:
-            yield Grant(action, judge(action, UNSEEN, gaps, infrastructure, emits))
-            continue
+        sightings = seen.get(action.lower(), [])
         certain = [sighting.use for sighting in sightings if sighting.certain]
         verdict = judge(
             action, _seen(action, sightings), unseen.gaps, unseen.infrastructure, unseen.emits, unseen.forwarded
@@ -329,6 +326,8 @@ def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _
 
 
 def _seen(action: str, sightings: list[_Sighting]) -> Seen:
+    if not sightings:
+        return UNSEEN
     if any(sighting.certain for sighting in sightings):
         return Seen(certain=True)
     if any(sighting.use.outcome == "allowed" for sighting in sightings):
