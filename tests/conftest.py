@@ -38,6 +38,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    # what a test measured: with several workers its prints reach nobody
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
     if _leaves_collector_out() and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         terminalreporter.write_line("NOT TESTED: the real Collector; `make collector` builds it and needs Go", red=True)
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -149,23 +150,28 @@ def counted(db: Path) -> Tally:
     return found
 
 
-def chaos(seeds: range, directory: Path) -> None:
+def chaos(seeds: range, directory: Path) -> str:
+    """Return what happened in all the runs, in figures."""
     total: Counter[str] = Counter()
     for seed in seeds:
         total.update(run(seed, directory / f"{seed}.db")._asdict())
         total["runs"] += 1
-    print(
-        f"\nchaos: N = {total['runs']} runs, {total['kills']} kills, {total['full_disks']} full disks, "
+    return (
+        f"N = {total['runs']} runs, {total['kills']} kills, {total['full_disks']} full disks, "
         f"{total['sent']} requests, {total['cut_off']} of them cut off, difference to the tally 0"
     )
 
 
 @pytest.mark.slow
-def test_no_call_is_lost_or_counted_twice_in_a_few_runs(tmp_path: Path) -> None:
-    chaos(range(SAMPLE), tmp_path)
+def test_no_call_is_lost_or_counted_twice_in_a_few_runs(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("chaos", chaos(range(SAMPLE), tmp_path))
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_no_call_is_lost_or_counted_twice(tmp_path: Path, shard: int) -> None:
-    chaos(range(1_000 + shard, 1_000 + FULL_SIZE, SHARDS), tmp_path)
+def test_no_call_is_lost_or_counted_twice(
+    tmp_path: Path, record_property: Callable[[str, object], None], shard: int
+) -> None:
+    record_property("chaos", chaos(range(1_000 + shard, 1_000 + FULL_SIZE, SHARDS), tmp_path))

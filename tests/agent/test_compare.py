@@ -253,7 +253,7 @@ ARNS = st.sampled_from((
 NAMES = st.sampled_from(("s3:GetObject", "S3:GetObj*", "sqs:SendMessage", "s3:PutObject"))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(

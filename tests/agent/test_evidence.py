@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -380,7 +380,7 @@ ROWS = st.builds(
     }),
 )  # fmt: skip
 PROCESSES = (w.task_process("p", "orders"), w.task_process("q", "orders"), w.host_process("h", "cron"))
-LAW = hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAW = hypothesis_settings(max_examples=60)
 
 
 @st.composite

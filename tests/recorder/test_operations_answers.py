@@ -64,7 +64,7 @@ def test_every_shape_says_what_it_looks_at() -> None:
     assert {shape for shape in SHAPES if shape not in READS} == UNDECLARED
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from([shape for shape in SHAPES if shape in READS]), places, st.data())
 def test_a_shape_looks_at_nothing_that_it_does_not_declare(shape: Any, place: Any, data: st.DataObject) -> None:
     if shape in FINER and place[3] in {"prefix", "full"}:
@@ -74,7 +74,7 @@ def test_a_shape_looks_at_nothing_that_it_does_not_declare(shape: Any, place: An
     assert shape(params, place) == shape(declared, place)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(TESTS), st.data())
 def test_a_test_looks_at_nothing_that_it_does_not_declare(declared: Any, data: st.DataObject) -> None:
     names, test = declared
@@ -96,7 +96,7 @@ def test_a_case_asked_again_among_all_others_has_the_answer_of_the_first_time() 
     assert [resolve(*call, **place) for call, place in reversed(asked)] == expected[::-1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(OPERATIONS), st.data())
 def test_whatever_was_asked_before_changes_no_answer(call: tuple[str, str], data: st.DataObject) -> None:
     own = sorted({name for case in CASES if (case["service"], case["operation"]) == call for name in case["params"]})
