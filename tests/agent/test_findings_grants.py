@@ -114,6 +114,11 @@ CASES: list[tuple[str, World, set[tuple[str, str]]]] = [
         ),
         set(),
     ),
+    (
+        "escalation, denied everywhere",
+        app(READ, allow("Deploy", "iam:PutRolePolicy", APP), {**allow("No", "iam:*"), "Effect": "Deny"}),
+        {("unused-statement", "p Deploy")},
+    ),
     ("escalation, evidence insufficient", app(READ, allow("D", "iam:PutRolePolicy", APP), full=False), set()),
     (
         "a denied call",
@@ -169,6 +174,15 @@ def test_the_fix_of_unused_actions_spells_out_a_pattern_and_keeps_the_rest() -> 
     finding = one(app(allow("S", ["s3:GetObject*", "iam:PassRole"], INSIDE, Condition=condition)))
     text = json.loads(finding.fixes[0].text)
     assert text == allow("S", ["s3:GetObject", "iam:PassRole"], INSIDE, Condition=condition)
+
+
+def test_escalation_names_the_smallest_combinations_with_their_source() -> None:
+    finding = one(app(READ, allow("Deploy", ["lambda:UpdateFunctionCode", "lambda:AddPermission", "iam:PassRole"])))
+    assert finding.sentence.startswith("`app` could change or enter something that has a role already, and was not")
+    ways = [line for line in finding.evidence if "pathfinding.cloud" in line]
+    assert len(ways) == 1
+    assert ways[0].startswith("`lambda:UpdateFunctionCode`: change or enter something that has a role already (lambda")
+    assert finding.fixes[0].sentence == "Take `lambda:UpdateFunctionCode` out of statement `Deploy`."
 
 
 def test_a_lost_grant_is_known_from_the_earlier_snapshot() -> None:

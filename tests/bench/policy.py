@@ -23,8 +23,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from moto.iam.access_control import IAMPolicy
-
 from credwatch_agent.compare import compare
 from credwatch_agent.evidence import Settings as Window
 from credwatch_agent.evidence import join
@@ -162,6 +160,9 @@ def write_account(directory: Path, roles: int) -> Path:
 
 def beside_moto() -> tuple[float, float]:
     """Return warm evaluations a second, ours and moto's: medians of ROUNDS interleaved rounds."""
+    # here, so that moto is no part of the memory of the process that does a whole account
+    from moto.iam.access_control import IAMPolicy
+
     made = list(account(100))
     mine = [[parse(f"p{at}", each) for at, each in enumerate(documents)] for documents, _ in made]
     theirs = [[IAMPolicy({"policy_document": each}) for each in documents] for documents, _ in made]
