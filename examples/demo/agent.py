@@ -22,9 +22,9 @@ class Agent:
 
 
 @contextmanager
-def serving(db: Path, port: int = 0) -> Iterator[Agent]:
+def serving(db: Path, port: int = 0, *more: str) -> Iterator[Agent]:
     """Run `credwatch-agent serve` on a loopback port, a free one if 0; at the end it is told to stop, by process id."""
-    options = ["--db", str(db), "--port", str(port), "--grpc-port", "off"]
+    options = ["--db", str(db), "--port", str(port), "--grpc-port", "off", *more]
     command = [sys.executable, "-m", "credwatch_agent", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment({})) as process:
         try:

@@ -27,6 +27,7 @@ from tests.conftest import COLLECTOR
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "otel-collector.yaml"
+WITH_TOKEN = ROOT / "examples" / "collector" / "token.yaml"
 
 Tally = Counter[tuple[str, str, str]]
 """(service.name, operation, bucket) -> calls."""
@@ -76,19 +77,20 @@ def run_collector(*arguments: str, environ: Mapping[str, str]) -> subprocess.Pop
 class Collector:
     """One Collector on ports and a directory of its own; it may be ended and started again."""
 
-    def __init__(self, storage: Path, agent_url: str, traces_url: str, *options: str) -> None:
+    def __init__(self, storage: Path, agent_url: str, traces_url: str, *options: str, token: str = "") -> None:
         http_port, grpc_port = free_port(), free_port()
         self.url, self.grpc_url = f"http://127.0.0.1:{http_port}", f"http://127.0.0.1:{grpc_port}"
         self.log: list[str] = []
         self._environ = {
             "CREDWATCH_AGENT_ENDPOINT": agent_url,
+            "CREDWATCH_AGENT_TOKEN": token,
             "TRACES_ENDPOINT": traces_url,
             "COLLECTOR_HTTP_LISTEN": f"127.0.0.1:{http_port}",
             "COLLECTOR_GRPC_LISTEN": f"127.0.0.1:{grpc_port}",
             "COLLECTOR_STORAGE": str(storage),
         }
         # no Prometheus endpoint: its port is fixed
-        self._options = [f"--set={option}" for option in ("service.telemetry.metrics.level=none", *options)]
+        self._options = ["--set=service.telemetry.metrics.level=none", *options]
 
     def start(self) -> None:
         """Start it; return when it takes telemetry."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from credwatch_agent.store.sqlite import SqliteStore
 from examples.demo import agent
 from tests.e2e.collector import (
     CONFIG,
+    WITH_TOKEN,
     Backend,
     Collector,
     Line,
@@ -41,8 +44,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start a Collector that sends to an agent and to a trace backend."""
     started: list[Collector] = []
 
-    def run(agent_url: str, traces_url: str, *options: str) -> Collector:
-        collector = Collector(tmp_path / "storage", agent_url, traces_url, *options)
+    def run(agent_url: str, traces_url: str, *options: str, token: str = "") -> Collector:
+        collector = Collector(tmp_path / "storage", agent_url, traces_url, *options, token=token)
         started.append(collector)
         collector.start()
         return collector
@@ -98,8 +101,9 @@ def validated(*options: str) -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_the_configuration_is_valid() -> None:
-    assert validated() == (0, "")
+@pytest.mark.parametrize("more", [(), ("--config", str(WITH_TOKEN))], ids=["as it is", "with a token"])
+def test_the_configuration_is_valid(more: tuple[str, ...]) -> None:
+    assert validated(*more) == (0, "")
 
 
 def test_a_misspelt_option_is_not_valid() -> None:
@@ -116,9 +120,19 @@ def test_exporters_have_no_option_that_they_would_ignore() -> None:
 
 
 def test_usage_reaches_the_agent_alone_and_spans_both(start: Start, tmp_path: Path) -> None:
-    db, backend = tmp_path / "db", Backend()
-    with served(backend) as traces_url, agent.serving(db) as serving:
-        tally = run_applications(start(serving.url, traces_url), CALLS)
+    db, tokens, backend = tmp_path / "db", tmp_path / "tokens.toml", Backend()
+    tokens.touch(mode=0o600)
+    made = subprocess.run(
+        [sys.executable, "-m", "credwatch_agent", "token", "fleet", "--role", "ingest"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tokens.write_text(made.stdout, encoding="utf-8")
+    token = made.stderr.split()[-1]
+    with served(backend) as traces_url, agent.serving(db, 0, "--tokens", str(tokens)) as serving:
+        collector = start(serving.url, traces_url, "--config", str(WITH_TOKEN), token=token)
+        tally = run_applications(collector, CALLS)
         wait_for_all(db, tally, "all well")
         until(lambda: len(backend.spans) >= tally.total(), "the backend's spans")
     assert len(set(backend.spans)) == len(backend.spans) == tally.total()
@@ -156,7 +170,9 @@ def test_slow_lost_and_refused_answers_count_nothing_twice(start: Start, tmp_pat
         stack.callback(line.release.set)
         line_url = stack.enter_context(served(line))
         impatient = ("timeout=1s", "retry_on_failure.max_interval=1s")
-        collector = start(line_url, traces_url, *(f"exporters.otlp_http/credwatch.{option}" for option in impatient))
+        collector = start(
+            line_url, traces_url, *(f"--set=exporters.otlp_http/credwatch.{option}" for option in impatient)
+        )
         tally = run_applications(collector, CALLS)
         # what met the last fault was sent again: the agent has all of it more than once
         until(lambda: all(line.seen[path, "none"] for path in line.faults), "an answer after all the faults")
