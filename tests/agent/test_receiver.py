@@ -150,7 +150,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"content_type": "text/plain"}, 415, "content type `text/plain` is not taken"),
     ({"content_type": ""}, 415, "content type `` is not taken"),
     ({"content_encoding": "br"}, 415, "content encoding `br` is not taken; send gzip or none"),
-    ({"content": never()}, 408, "the body did not arrive within 0.05 seconds"),
+    ({"content": never()}, 503, "the body did not arrive within 0.05 seconds"),
     ({"path": "/v1/logs"}, 404, "this agent takes metrics and traces, no logs"),
     ({"path": "/v2"}, 404, "Not Found"),
     ({"method": "GET"}, 405, "Method Not Allowed"),

@@ -32,7 +32,7 @@ Signal = Literal["metrics", "traces"]
 _log = logging.getLogger(__name__)
 
 # HTTP status -> https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
-CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 408: 4, 413: 3, 415: 3, 501: 12, 503: 14}
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 3, 415: 3, 501: 12, 503: 14}
 UNKNOWN = 2
 
 NO_LOGS = "this agent takes metrics and traces, no logs; take it out of the logs pipeline"
@@ -154,7 +154,7 @@ class Ingest:
             try:
                 body = await asyncio.wait_for(read(), self.limits.body_s)
             except asyncio.TimeoutError:
-                raise Refused(408, f"the body did not arrive within {self.limits.body_s:g} seconds") from None
+                raise Refused(503, f"the body did not arrive within {self.limits.body_s:g} seconds") from None
             # decompressing, decoding and writing all block: off the event loop
             async with self._workers:
                 return await asyncio.to_thread(self._take, signal, encoding, body, caller)
