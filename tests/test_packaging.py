@@ -84,7 +84,7 @@ class Body:
 client.meta.events.register("before-send.s3", lambda request, **_: botocore.awsrequest.AWSResponse(
     request.url, 200, {}, Body()))
 client.head_object(Bucket="photos", Key="a")
-[(key, calls, _)] = active().ledger.snapshot()
+[(key, calls, *_)] = active().ledger.snapshot()
 print(calls, key.usage().source, *key.usage().actions, *key.usage().resources, active().guard.errors)
 """
 
