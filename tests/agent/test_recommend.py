@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from credwatch_agent.iam.contain import Proved
 from credwatch_agent.iam.document import parse
 from credwatch_agent.recommend import Attached, Call, Recommendation, Settings, lost, recommend
+from credwatch_agent.recommend.model import requests
 from credwatch_agent.recommend.size import INLINE_LIMIT, MANAGED_LIMIT, size, split
 from tests.iam.strategies import PATTERNS, documents
 
@@ -266,3 +267,12 @@ def test_it_grants_nothing_new_breaks_nothing_and_made_again_changes_nothing(
     assert first.claim.broken == 0, first
     again = made([Attached.read(e.name, json.dumps(e.document)) for e in first.policies if e.change != "remove"], *seen)
     assert [each.document for each in again.policies] == [e.document for e in first.policies if e.change != "remove"]
+
+
+def test_a_request_that_is_checked_for_two_actions_is_one_call() -> None:
+    copies = [
+        Call(action, ("arn:aws:s3:::b/*",), "container", 3, 1, 2, request=7)
+        for action in ("s3:GetObject", "s3:PutObject")
+    ]
+    alone = Call("s3:ListBucket", ("arn:aws:s3:::b",), "container", 2, 1, 2)
+    assert requests([*copies, alone]) == 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,11 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An observed use of one action: how often, when first and last, on what ARNs and how exactly these are known."""
+    """An observed use of one action: how often, when first and last, on what ARNs and how exactly these are known.
+
+    `request` is shared by the actions of the same requests (a copy reads and writes): a person counts
+    these once. None: nothing else was checked with it.
+    """
 
     action: str
     resources: tuple[str, ...]
@@ -46,6 +50,19 @@ class Call:
     calls: int
     first_ns: int
     last_ns: int
+    request: int | None = None
+
+
+def requests(calls: Iterable[Call]) -> int:
+    """Return how many requests of an application these calls are."""
+    shared: dict[int, int] = {}
+    alone = 0
+    for call in calls:
+        if call.request is None:
+            alone += call.calls
+        else:
+            shared[call.request] = call.calls
+    return alone + sum(shared.values())
 
 
 def _nothing(_action: str) -> str:

@@ -25,6 +25,7 @@ from credwatch_agent.recommend.model import (
     Recommendation,
     Recommended,
     Settings,
+    requests,
 )
 from credwatch_agent.recommend.narrow import narrow
 from credwatch_agent.recommend.size import INLINE_LIMIT, MANAGED_LIMIT, size, split
@@ -157,8 +158,8 @@ def _claim(
     used = [call for call in calls if any(allowing(old, call.action, arn) for arn in call.resources or ("*",))]
     return Claim(
         grants_nothing_new=contain(new, old),
-        calls=sum(call.calls for call in used),
-        broken=sum({each.call: each.call.calls for each in lost(old, new, used)}.values()),
+        calls=requests(used),
+        broken=requests({each.call: None for each in lost(old, new, used)}),
         observed_ns=settings.observed_ns,
         missed=missed,
     )

@@ -17,12 +17,12 @@ REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
 
 def calls(signed: Iterable[Signed]) -> Iterator[Call]:
     """Return each use of each action, refused ones left out."""
-    for one in signed:
+    for number, one in enumerate(signed):
         if one.usage.outcome in REFUSED:
             continue
         for action, resources in one.usage.authorizations:
             row = one.row
-            yield Call(action, resources, one.usage.detail, row.calls, row.first_ns, row.last_ns)
+            yield Call(action, resources, one.usage.detail, row.calls, row.first_ns, row.last_ns, number)
 
 
 def attached(view: RoleView) -> list[Attached]:
