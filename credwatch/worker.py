@@ -218,11 +218,13 @@ class Worker:
     def _tell(self) -> None:
         """Tell the application itself: its own small counter, and the warnings that it asked for."""
         counter, advise = self._edges.counter, self._edges.advise
-        if self._mute or (counter is None and advise is None):
+        if self._mute:
             return
         self._mute = True  # a fault of the application's provider is met once
-        entries = self._ledger.snapshot()
-        if counter is not None:
+        counting = counter is not None and counter.wanted()
+        # most applications want neither: then nothing of the ledger is copied
+        entries = self._ledger.snapshot() if counting or advise is not None else []
+        if counter is not None and counting:
             counter.update(entries)
         if advise is not None:
             settled = (key for key, *_ in entries if key.origin.settled)
