@@ -49,15 +49,20 @@ _opener.add_handler(urllib.request.HTTPSHandler())
 
 
 def fetch(method: str, url: str, headers: Mapping[str, str]) -> bytes | None:
-    """Return the body of a 200 answer of at most 64 KiB, else None. Takes about a second at most."""
+    """Return the body of a 200 answer of at most 64 KiB, b"" for any other answer, None where nothing answered.
+
+    Takes about a second at most.
+    """
     try:
         request = urllib.request.Request(url, method=method, headers=dict(headers))  # noqa: S310 - checked below
         if request.type not in ("http", "https"):
-            return None
+            return b""
         with _opener.open(request, timeout=TIMEOUT) as response:
-            return response.read(_MOST) if response.status == 200 else None
-    except (OSError, ValueError, HTTPException):
+            return response.read(_MOST) if response.status == 200 else b""
+    except OSError:
         return None
+    except (ValueError, HTTPException):  # no URL, or something speaks there that is no HTTP
+        return b""
 
 
 def expects_imds(environ: Mapping[str, str], system: Path = Path("/sys")) -> bool:

@@ -285,11 +285,11 @@ class Registry:
                 if origin.question == question:
                     self._facts[key_id] = self._intern(_apply(origin.identity, question, answer), None)
 
-    def settle(self) -> None:
-        """Let what is unanswered be sent as unknown; calls after a later answer count under it."""
+    def settle(self, question: Question | None = None) -> None:
+        """Let what is unanswered (or one question) be sent as unknown; calls after a later answer count under it."""
         with self._lock:
             for origin in self._origins.values():
-                origin.settled = True
+                origin.settled = origin.settled or question in (None, origin.question)
 
     def sightings(self) -> list[Key]:
         """Return all sightings."""

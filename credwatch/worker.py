@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -34,6 +34,8 @@ logger = logging.getLogger("credwatch")
 EXIT_SECONDS = 1.0
 RESEND_SECONDS = 3_600.0
 _TICK = 5.0
+_ROUNDS = 5  # in which an endpoint that does not answer is asked
+_ROUND_SECONDS = 5.0  # more than a round takes
 _WAITING_SPANS = 2_048
 
 
@@ -71,6 +73,19 @@ class Edges(NamedTuple):
     counter: BySource | None = None
     advise: Callable[[Iterable[UsageKey], Mapping[str, str]], Iterable[Warned]] | None = None
     began: Callable[[], object] = bool
+
+
+class _Round:
+    """One round of requests to metadata endpoints; `unanswered` where it ended without an answer."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self.unanswered = False
+
+    def __call__(self, method: str, url: str, headers: Mapping[str, str]) -> bytes | None:
+        body = None if self.unanswered else self._fetch(method, url, headers)  # one wait is enough
+        self.unanswered = body is None
+        return body
 
 
 class Worker:
@@ -114,11 +129,14 @@ class Worker:
         self._told: set[str] = set()
         self._mute = False
         self._start = threading.Lock()
-        self._closing = False
+        self._closing = self._hurried = False
+        self._exit_seconds = 0.0
         self._private: TracerProvider | None = None
         self._waiting: deque[Call] = deque(maxlen=_WAITING_SPANS)
         self._spans_dropped = 0
-        self._resource: dict[str, str] | None = None
+        self._resource: dict[str, str] = {}
+        self._place_rounds = _ROUNDS
+        self._rounds: Counter[Question] = Counter()
         self._warned = False
         self._resent = self._sent = time.monotonic()
 
@@ -169,6 +187,7 @@ class Worker:
         counter = self._edges.counter
         if not spans and (counter is None or not counter.wanted()):
             return  # the time is better spent on the last counts
+        self._hurried = True
         thread, until = self._thread, time.monotonic() + seconds
         for _ in range(2):  # the first turn to end may have begun before this
             if thread is None or not thread.is_alive():
@@ -180,6 +199,7 @@ class Worker:
     def close(self, seconds: float = EXIT_SECONDS) -> None:
         """Send what is left and say that the counts are final; waits `seconds` at most."""
         thread = self._thread
+        self._exit_seconds = seconds
         self._closing = True
         self._wake.set()
         if thread is not None and thread.is_alive():
@@ -203,17 +223,16 @@ class Worker:
     def turn(self, closing: bool) -> None:
         """Do all that is due. Public for tests: the thread does nothing else."""
         self._recorder.reap()
-        if self._resource is None:
-            self._resource = {**self._edges.identity(), **self._place()}
-        for question in self._registry.questions():
-            self._registry.answer(question, self._ask(question))
+        # at the exit the counts come first: an endpoint that hung is asked again only if there is time for both
+        if not closing or not self._asked_in_vain or self._exit_seconds > _ROUND_SECONDS:
+            self._look_around()
         if closing:
             self._registry.settle()
         self._guard.wrap(self._tell)()
         # counts before spans: at the exit there may be time for one of them only
         if closing or time.monotonic() - self._sent >= self._interval:
             self._send(closing)
-        self._emit()
+        self._emit(last=closing or self._hurried)
 
     def _tell(self) -> None:
         """Tell the application itself: its own small counter, and the warnings that it asked for."""
@@ -234,30 +253,59 @@ class Worker:
                     logger.warning("credwatch: %s: %s", kind, sentence)
         self._mute = False
 
-    def _place(self) -> Mapping[str, str]:
-        place = describe(self._edges.environ, self._edges.fetch)
+    @property
+    def _asked_in_vain(self) -> bool:
+        return 0 < self._place_rounds < _ROUNDS or bool(self._rounds)
+
+    def _look_around(self) -> None:
+        """Ask where this process runs and what its sources are; what does not answer is asked again, for a while."""
+        if self._place_rounds:
+            asked = _Round(self._edges.fetch)
+            self._resource = {**self._resource, **self._edges.identity(), **self._place(asked)}
+            self._place_rounds = self._place_rounds - 1 if asked.unanswered else 0
+        for question in self._registry.questions():
+            self._put(question)
+
+    def _put(self, question: Question) -> None:
+        if self._rounds[question] >= _ROUNDS:
+            return
+        asked = _Round(self._edges.fetch)
+        answer = self._ask(question, asked)
+        if not asked.unanswered:
+            self._registry.answer(question, answer)
+            return
+        # a busy endpoint is no other endpoint: what it is stays unknown
+        self._rounds[question] += 1
+        if self._rounds[question] >= _ROUNDS:
+            self._registry.settle(question)
+
+    def _place(self, fetch: Fetch) -> Mapping[str, str]:
+        place = describe(self._edges.environ, fetch)
         if place or not self._edges.on_ec2():
             return place
         # a key from the environment asks no metadata endpoint, yet what the host offers is then the point
-        found = ec2(imds_base(self._edges.environ), self._edges.fetch) or {}
+        found = ec2(imds_base(self._edges.environ), fetch) or {}
         return {name: value for name, value in found.items() if value and name != "credwatch.instance_profile.arn"}
 
-    def _ask(self, question: Question) -> Answer:
-        resource = self._resource if self._resource is not None else {}
+    def _ask(self, question: Question, fetch: Fetch) -> Answer:
+        resource = self._resource
         if question.kind == "imds":
-            found = ec2(question.url or imds_base(self._edges.environ), self._edges.fetch)
+            found = ec2(question.url or imds_base(self._edges.environ), fetch)
             if found is None:
                 return Answer(False)
             profile = found.pop("credwatch.instance_profile.arn")
             resource.update({name: value for name, value in found.items() if value and name not in resource})
             return Answer(True, account_of(profile), profile)
         metadata = self._edges.environ.get("ECS_CONTAINER_METADATA_URI_V4", "")
-        return Answer("aws.ecs.task.arn" in resource or ecs(metadata, self._edges.fetch) is not None)
+        return Answer("aws.ecs.task.arn" in resource or ecs(metadata, fetch) is not None)
 
-    def _emit(self) -> None:
+    def _emit(self, *, last: bool) -> None:
         private = False
-        while self._waiting:
+        for _ in range(len(self._waiting)):
             call = self._waiting.popleft()
+            if not (last or call.usage is None or call.usage.origin.settled):
+                self._waiting.append(call)
+                continue
             provider = self._application_provider()
             if provider is None:
                 provider = self._private_provider()
@@ -269,12 +317,12 @@ class Worker:
 
     def _private_provider(self) -> TracerProvider | None:
         if self._private is None and self._edges.export is not None:
-            self._private = self._edges.export.provider(self._resource or {})
+            self._private = self._edges.export.provider(self._resource)
         return self._private
 
     def _send(self, closing: bool) -> None:
         self._sent = now = time.monotonic()
-        export, resource = self._edges.export, self._resource or {}
+        export, resource = self._edges.export, self._resource
         if export is None:
             self._ledger.drain()
             return

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Fetch = Callable[[str, str, Mapping[str, str]], "bytes | None"]
-"""(method, url, headers) -> body of a 200 answer, or None. Must not raise and must be quick."""
+"""(method, url, headers) -> body of a 200 answer, b"" for another answer, None for none. Quick, never raises."""
 
 IMDS = "http://169.254.169.254"
 CREDENTIALS_URI = "credwatch.ecs.credentials_uri"

@@ -165,8 +165,11 @@ worker = instrumentor.active().worker
 place = worker._place
 import threading, atexit
 go = threading.Event()
-worker._place = lambda: (go.wait(30), place())[1]  # the endpoint answers while the process ends
-instrumentor.active().registry.imds("ASIAEXAMPLEEXAMPLE01", "http://127.0.0.1:1", "host")
+worker._place = lambda fetch: (go.wait(30), place(fetch))[1]  # the endpoint answers while the process ends
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)  # answers, but is no metadata service
+threading.Thread(target=server.serve_forever, daemon=True).start()
+instrumentor.active().registry.imds("ASIAEXAMPLEEXAMPLE01", f"http://127.0.0.1:{server.server_port}", "host")
 client("s3").list_buckets()
 assert worker._waiting
 atexit.register(go.set)

@@ -55,15 +55,21 @@ def test_an_endpoint_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, fir
     ("answer", "expected"),
     [
         (lambda *_: Reply(200, "body"), b"body"),
-        (lambda *_: Reply(404, "body"), None),
-        (lambda *_: Reply(302, "", headers={"Location": "http://127.0.0.1:1/"}), None),
+        (lambda *_: Reply(404, "body"), b""),
+        (lambda *_: Reply(302, "", headers={"Location": "http://127.0.0.1:1/"}), b""),
     ],
 )
-def test_only_a_200_is_an_answer(answer: Callable[..., Reply], expected: bytes | None) -> None:
+def test_only_a_200_is_an_answer(answer: Callable[..., Reply], expected: bytes) -> None:
     with serving(answer) as url:
         assert probe.fetch("GET", url, {}) == expected
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "http://127.0.0.1:port/", "http://[::1", "no url"])
 def test_what_is_no_url_is_no_answer(url: str) -> None:
-    assert probe.fetch("GET", url, {}) is None
+    assert probe.fetch("GET", url, {}) == b""
+
+
+def test_where_nothing_listens_there_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert probe.fetch("GET", f"http://127.0.0.1:{port}/", {}) is None
