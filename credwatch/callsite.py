@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from types import CodeType, FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PACKAGES = frozenset(
     {"botocore", "boto3", "aiobotocore", "aioboto3", "s3transfer", "credwatch"}
@@ -31,48 +31,46 @@ NOWHERE = CallSite()
 
 # by id: code objects of equal text compare equal, whatever file they are from. The value keeps the id taken
 _of_library: dict[int, tuple[CodeType, bool]] = {}
+# by instruction: a frame's line is searched for anew each time that it is asked
 _sites: dict[tuple[int, int], tuple[CodeType, CallSite]] = {}
-_entries: dict[int, CodeType] = {}
 
 
-# How deep the application's frame was last time. Looking there first costs a fraction of walking:
-# each frame that is walked over becomes an object.
+_getframe = sys._getframe
+# Where the SDK's outermost frame was last time, if it was a client's method. Looking there first costs a fraction of
+# walking: each frame that is walked over becomes an object.
 _depth = 1
+_entry: CodeType | None = None
 
 
 def find() -> CallSite:
     """Return the application's frame nearest to the caller."""
     try:
-        frame = sys._getframe(_depth)  # inspect.stack() reads source files
-        # the same place again: the SDK's frame ends where the application's begins
-        if id(sys._getframe(_depth - 1).f_code) in _entries:
-            known = _sites.get((id(frame.f_code), frame.f_lineno))
+        last = _getframe(_depth)  # inspect.stack() reads source files
+        # the same way in: the SDK's frames end where the application's begin
+        if last.f_code is _entry:
+            frame: Any = last.f_back
+            known = _sites.get((id(frame.f_code), frame.f_lasti))
             if known is not None:
                 return known[1]
-    except ValueError:  # not that deep
+    except (ValueError, AttributeError):  # not that deep, or a thread that begins in the SDK
         pass
     return _walk()
 
 
 def _walk() -> CallSite:
-    global _depth  # noqa: PLW0603 - a guess that any thread may overwrite
-    last = sys._getframe(1)
+    global _depth, _entry  # a guess that any thread may overwrite
+    last = _getframe(1)
     frame: FrameType | None = last
     depth = 0
     while frame is not None:
         if not _library(frame):
-            _remember_entry(last.f_code)
-            _depth = depth
+            # a client's method: all that it calls is the SDK's, so no frame of the application is nearer
+            if last.f_code.co_name == "_api_call":
+                _depth, _entry = depth - 1, last.f_code
             return _site(frame)
         last, frame = frame, frame.f_back
         depth += 1
     return NOWHERE
-
-
-def _remember_entry(code: CodeType) -> None:
-    # a client's method: all that it calls is the SDK's, so no frame of the application is nearer
-    if code.co_name == "_api_call" and id(code) not in _entries and len(_entries) < _CACHE_LIMIT:
-        _entries[id(code)] = code
 
 
 def _library(frame: FrameType) -> bool:
@@ -82,7 +80,7 @@ def _library(frame: FrameType) -> bool:
 
 
 def _site(frame: FrameType) -> CallSite:
-    site = _sites.get((id(frame.f_code), frame.f_lineno))
+    site = _sites.get((id(frame.f_code), frame.f_lasti))
     return site[1] if site is not None else _name(frame)
 
 
@@ -112,5 +110,5 @@ def _name(frame: FrameType) -> CallSite:
     # co_qualname came with Python 3.11
     name = getattr(code, "co_qualname", code.co_name)
     site = CallSite(f"{frame.f_globals.get('__name__', '')}.{name}", code.co_filename, frame.f_lineno)
-    _sites[id(code), frame.f_lineno] = (code, site)
+    _sites[id(code), frame.f_lasti] = (code, site)
     return site

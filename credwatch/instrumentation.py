@@ -24,10 +24,9 @@ from credwatch.ledger import Ledger
 from credwatch.operations import resolve
 from credwatch.probe import expects_imds, fetch
 from credwatch.provenance import Registry, Surroundings
-from credwatch.recorder import CONTEXT, Recorder, UsageKey
+from credwatch.recorder import Recorder, UsageKey, key_of
 from credwatch.semconv import ENTRY_POINT, RECORDER_VERSION
 from credwatch.settings import Settings
-from credwatch.signature import from_form, from_request
 from credwatch.telemetry import Spans, capture
 from credwatch.worker import Edges, Export, Worker
 from credwatch.workload import entry_point
@@ -80,7 +79,8 @@ class Instrumentation:
             self.registry,
             self.ledger,
             clock,
-            capture if settings.spans != "off" else _nothing,
+            capture if settings.spans != "off" else None,
+            self.guard,
             detail=settings.resources,
             call_site=settings.call_site,
             resolve=self.guard.wrap(resolve),
@@ -109,14 +109,13 @@ class Instrumentation:
             settings.export_interval,
             plain_key_ids=plain,
         )
-        self.recorder.finished = self.worker.finished
+        self.recorder.finished, self.recorder.hook = self.worker.finished, self.hook
         wrap = self.guard.wrap
         self._events: tuple[tuple[str, Callable[..., Any]], ...] = (
-            ("before-parameter-build", wrap(self.recorder.opened)),
-            ("after-call", wrap(self.recorder.answered)),
-            ("after-call-error", wrap(self.recorder.failed)),
+            ("before-parameter-build", self.recorder.opened),
+            ("after-call", self.recorder.answered),
+            ("after-call-error", self.recorder.failed),
         )
-        self._observe_signed = wrap(self._signed)
         self._observe_container = wrap(self._container_answered)
         self._observe_imds = wrap(self._imds_answered)
         self._observe_source = wrap(self._source_held)
@@ -212,7 +211,7 @@ class Instrumentation:
     # --- what the seams see
 
     def _around_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_signed
+        signed = self.recorder.signed
 
         def sign(
             signer: Any,
@@ -224,13 +223,13 @@ class Instrumentation:
             **kwargs: Any,
         ) -> Any:
             result = original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
-            observe(signer, operation_name, request, signing_type)
+            signed(signer, operation_name, request, signing_type)
             return result
 
         return sign
 
     def _around_async_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_signed
+        signed = self.recorder.signed
 
         async def sign(
             signer: Any,
@@ -242,29 +241,10 @@ class Instrumentation:
             **kwargs: Any,
         ) -> Any:
             result = await original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
-            observe(signer, operation_name, request, signing_type)
+            signed(signer, operation_name, request, signing_type)
             return result
 
         return sign
-
-    def _signed(self, signer: Any, operation: str, request: Any, signing_type: str) -> None:
-        context = request.context
-        if signing_type == "presign-post":
-            found = from_form(context.get("s3-presign-post-fields") or {})
-        else:
-            found = from_request(request.headers, request.url, getattr(request, "data", None))
-        given_as = None
-        if signing_type != "standard":
-            given_as = (str(getattr(signer, "_signing_name", "") or ""), str(operation or ""))
-        elif CONTEXT not in context:
-            self.hook(signer._event_emitter)
-        signing = context.get("signing")
-        if found.kind == "bearer":  # the client may hold keys beside the token
-            credentials = getattr(signer, "_auth_token", None)
-        else:
-            credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
-        method = getattr(credentials, "method", None) or ""
-        self.recorder.signed(context, found, request.url, method, lambda: _key_of(credentials), given_as)
 
     def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
         observe = self._observe_container
@@ -337,7 +317,7 @@ class Instrumentation:
 
     def _source_held(self, fetcher: Any) -> None:
         credentials = fetcher._source_credentials
-        self.registry.held(_key_of(credentials), getattr(credentials, "method", None) or "")
+        self.registry.held(key_of(credentials), getattr(credentials, "method", None) or "")
 
     # --- life
 
@@ -347,18 +327,6 @@ class Instrumentation:
         self.registry.forked()
         self.recorder.forked()
         self.worker.forked()
-
-
-def _nothing() -> None:
-    """No parent is needed where no span is made."""
-
-
-def _key_of(credentials: Any) -> str:
-    """The key id that a client says it holds; reads no attribute that would refresh credentials."""
-    frozen = getattr(credentials, "_frozen_credentials", None)
-    if frozen is None and "access_key" in getattr(credentials, "__dict__", {}):
-        frozen = credentials
-    return str(getattr(frozen, "access_key", "") or "")
 
 
 def _rpc(opt_in: str) -> str:

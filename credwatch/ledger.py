@@ -98,17 +98,21 @@ class Ledger(Generic[K]):
 
     def _drain(self) -> None:
         pending, entries = self._pending, self._entries
+        last, entry = None, Entry()
         while pending:
             key, sighting, time_ns = pending.popleft()
-            entry = entries.get(key) or self._entry(key)
+            if key is not last:  # a usage is long to hash, and seldom comes alone
+                last, entry = key, entries.get(key) or self._entry(key)
             entry.calls += 1
-            entry.last_ns = max(entry.last_ns, time_ns)  # threads end out of order, the clock may step back
             self.total += 1
+            if time_ns > entry.last_ns:  # noqa: PLR1730 - threads end out of order, the clock may step back
+                entry.last_ns = time_ns
             if sighting is not None:
                 sighting.calls += 1
-                # set once: it is the start time of a point, which must not move
-                sighting.first_ns = sighting.first_ns or time_ns
-                sighting.last_ns = max(sighting.last_ns, time_ns)
+                if time_ns > sighting.last_ns:  # noqa: PLR1730 - `max` would be a call
+                    sighting.last_ns = time_ns
+                if not sighting.first_ns:  # the start time of a point, which must not move
+                    sighting.first_ns = time_ns
 
     def _entry(self, key: K) -> Entry:
         entry = self._entries.get(key)

@@ -82,23 +82,21 @@ class Outcome(NamedTuple):
 
 
 ALLOWED = Outcome("allowed")
+ABSENT = Outcome("allowed")
+"""Counts as `ALLOWED` and is told from it by identity: S3 says that an object is missing only to who may list."""
 FAILED = Outcome("failed")
 SIGNED = Outcome("signed")
 ABANDONED = Outcome("abandoned")
 
 
-def missing(service: str, operation: str, status: int, code: str) -> bool:
-    """Return whether S3 said that an object is missing: it says so only to who may list the bucket."""
-    return status == 404 and (service, operation) in _OBJECT_READS and code != "NoSuchBucket"
-
-
 def classify(service: str, operation: str, status: int, code: str, message: str) -> Outcome:
     """Return the outcome of an answered call. `code` and `message` are empty where it succeeded."""
-    if (status < 400 and not code) or code == "DryRunOperation":  # EC2: "would have succeeded"
+    # EC2's dry run: "would have succeeded". 304 is given only where the request without its condition would succeed
+    # (RFC 9110, 13.2.1)
+    if (status < 400 and not code) or code == "DryRunOperation" or status == 304:
         return ALLOWED
-    if status == 304 or missing(service, operation, status, code):
-        # 304 is given only where the request without its condition would succeed (RFC 9110, 13.2.1)
-        return ALLOWED
+    if status == 404 and (service, operation) in _OBJECT_READS and code != "NoSuchBucket":
+        return ABSENT
     if code in _DENIED:
         return _denial((service, operation) in _OBJECT_READS, message)
     if code in _AUTH_FAILED:

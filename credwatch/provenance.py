@@ -20,6 +20,7 @@ from credwatch.signature import Signature, key_type, pseudonym
 
 MAX_KEYS = 4_096
 MAX_ORIGINS = 1_024
+MAX_NOTED = 1_024
 MAX_HOPS = 8
 
 # botocore's word (`Credentials.method`) -> source, for methods whose source needs no confirmation
@@ -154,6 +155,8 @@ class Registry:
         self._origins: dict[tuple[Identity, Question | None], Origin] = {}
         self._facts: dict[str, Origin] = {}  # key id -> what was learnt where the key was issued
         self._keys: dict[tuple[str, str, bool], Key] = {}  # (key id, method, nested) -> sighting
+        self.signers: dict[tuple[str, str], tuple[str, str, Key]] = {}
+        """(Beginning of a signature, method) -> kind, region and key, as noted; to be read without a lock."""
         # reentrant: a signal handler may make a call while this thread holds it
         self._lock = threading.RLock()
 
@@ -191,9 +194,11 @@ class Registry:
 
     # --- a key signs
 
-    def seen(self, key_id: str, method: str) -> Key | None:
-        """Return the sighting of a key that signed before in the same way; takes no lock."""
-        return self._keys.get((key_id, method, False))
+    def note(self, beginning: str, method: str, signature: Signature, key: Key | None) -> None:
+        """Note who signs where a signature begins so, if the beginning tells (`signature.beginning`)."""
+        if key is not None and key.key_id and f"Credential={key.key_id}/" in beginning:
+            self._trim(self.signers, MAX_NOTED)
+            self.signers[beginning, method] = (signature.kind, signature.region, key)
 
     def sighted(
         self, signature: Signature, method: str, current_key: str, nested: Callable[[], bool] = bool
@@ -223,6 +228,8 @@ class Registry:
         else:
             foreign = bool(current_key) and current_key != key_id
             origin = self._intern(*self._by_method(key_id, "" if foreign else method))
+        if len(self._keys) >= MAX_KEYS:
+            self.signers.clear()  # what leaves must not come back
         self._trim(self._keys)
         return self._keys.setdefault((key_id, method, inner), Key(key_id, origin))
 
@@ -300,6 +307,7 @@ class Registry:
         """In a child: forget who signed (the counts are the parent's), keep what is known about keys."""
         self._lock = threading.RLock()  # the old one may be held by a thread that is not here
         self._keys = {}
+        self.signers.clear()
 
     # --- interning and bounds
 

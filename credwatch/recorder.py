@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from credwatch import callsite, signature
+from credwatch import callsite
 from credwatch.callsite import CallSite
+from credwatch.guard import Guard
 from credwatch.ledger import Ledger
-from credwatch.operations import Resolution, resolve
-from credwatch.outcome import ABANDONED, ALLOWED, FAILED, SIGNED, Outcome, classify, missing
+from credwatch.operations import Resolution, decider, resolve
+from credwatch.outcome import ABANDONED, ABSENT, ALLOWED, FAILED, SIGNED, Outcome, classify
 from credwatch.provenance import Key, Origin, Registry
 from credwatch.semconv import DETAILS, Usage
-from credwatch.signature import Signature
+from credwatch.signature import beginning, from_form, from_request
 
 CONTEXT = "credwatch"
 """Our key in botocore's request context."""
@@ -39,6 +41,10 @@ ISSUERS: Mapping[tuple[str, str], str] = {
     ("s3", "CreateSession"): "s3-express-session",
     ("cognito-identity", "GetCredentialsForIdentity"): "federation",
 }
+_MOST_USAGES = 2_048
+_MOST_ROUTES = 1_024
+_LONGEST = 256  # characters of a name that is remembered
+_NO_MODEL = SimpleNamespace(name="", service_model=SimpleNamespace(service_name="", service_id=""))
 _UNMAPPED = Resolution((), (), "unknown", "", "service")
 _ISSUING = frozenset(operation for _, operation in ISSUERS)
 _PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"))
@@ -101,48 +107,69 @@ class UsageKey(NamedTuple):
 
 
 class Call:
-    """One call of the application, while it is under way. Times are nanoseconds since the epoch.
+    """One call of the application that has ended. Times are nanoseconds since the epoch."""
 
-    What a call does not need is never set: the defaults below are the class's.
-    """
-
-    abandoned: deque[Call] | None
-    start_ns: int
-    end_ns = 0
-    service = operation = region = ""
-    model: Any = None
-    params: Mapping[str, object] | None = None
-    site = callsite.NOWHERE
+    __slots__ = (
+        "__dict__",
+        "abandoned",
+        "attempts",
+        "key",
+        "kind",
+        "operation",
+        "params",
+        "region",
+        "service",
+        "site",
+        "usage",
+    )
+    abandoned: deque[Call]
+    service: str
+    operation: str
+    region: str
+    params: Mapping[str, object] | None
+    site: CallSite
+    kind: str  # of the signature
+    key: Key | None
+    attempts: int
+    usage: UsageKey
+    # for spans and refusals alone
     parent: object = None
-    signature = signature.UNSIGNED
-    key: Key | None = None
-    attempts = 0
-    status = 0
-    code = request_id = url = ""
-    usage: UsageKey | None = None
+    code = request_id = service_id = url = ""
+    start_ns = end_ns = status = 0
 
-    def __init__(self, abandoned: deque[Call], start_ns: int) -> None:
-        self.abandoned = abandoned
-        self.start_ns = start_ns
 
-    @property
-    def service_id(self) -> str:
-        """Return AWS's own name of the service, "" where no event told it."""
-        return str(self.model.service_model.service_id) if self.model is not None else ""
+class OpenCall(Call):
+    """A call that is under way; at its end it becomes a `Call`, as even an idle finalizer costs."""
+
+    __slots__ = ()
 
     def __del__(self) -> None:
         # may run anywhere, even inside our own lock: an append, nothing else
-        abandoned = self.abandoned
-        if abandoned is not None and self.attempts:
-            self.abandoned = None
-            abandoned.append(self)
+        if self.attempts:
+            self.abandoned.append(self)
+
+
+class Route:
+    """Stands for the calls of one operation with parameters of the same names; `name` is `operations.decider`'s."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+
+
+# one text decides what most calls are checked for: with the same route, text, origin, region and site, a call that was
+# allowed is the same usage again
+_Same = tuple[Route, str, Origin, str, CallSite]
 
 
 class Recorder:
     """Follows calls through botocore's events. All collaborators are given; `clock` gives nanoseconds.
 
-    `finished`, to be set from outside, receives each closed call; `capture` returns what is to be kept of the caller's
-    context (the parent of a span), as an opaque value.
+    `capture` returns what is to be kept of the caller's context (the parent of a span), as an opaque value, and is None
+    where no spans are made. To be set from outside: `finished` receives each closed call that someone may wait for (all
+    where spans are made, else the first and those of which the source is not settled), `hook` an emitter of events
+    that are not followed yet.
     """
 
     def __init__(
@@ -150,7 +177,8 @@ class Recorder:
         registry: Registry,
         ledger: Ledger[UsageKey],
         clock: Callable[[], int],
-        capture: Callable[[], object],
+        capture: Callable[[], object] | None,
+        guard: Guard,
         *,
         detail: str = "container",
         call_site: bool = True,
@@ -159,91 +187,134 @@ class Recorder:
         self.registry = registry
         self._ledger = ledger
         self._clock = clock
-        self.finished: Callable[[Call], None] = _ignore
+        self._guard = guard
+        self.finished: Callable[[Call], object] = _ignore
+        self.hook: Callable[[Any], object] = _ignore
         self._capture = capture
         self._detail = detail if detail in DETAILS else "container"
+        self._urls = capture is not None and self._detail != "none"  # the host of a request names the bucket
         self._call_site = call_site
         self._resolve_operation = resolve
+        self._decider = guard.wrap(decider)
         self._abandoned: deque[Call] = deque(maxlen=10_000)
+        self._begun = False
+        self._signers = registry.signers
+        self._routes: dict[tuple[str, ...], Route] = {}
+        self._usages: dict[_Same, UsageKey] = {}
 
     # --- the events of a call
 
-    def opened(self, params: Mapping[str, object], model: Any, context: dict[str, Any], **_: object) -> None:
+    def opened(self, params: Any, model: Any, context: dict[str, Any], event_name: object = None, **_: object) -> None:
         """`before-parameter-build`: the last moment at which parameters are what the caller gave."""
-        call = self._open(context)
-        call.model, call.service, call.operation = model, model.service_model.service_name, model.name
-        # botocore's handlers change parameters in place later on
-        call.params = dict(params) if isinstance(params, (dict, Mapping)) else None
+        try:
+            if self._guard.tripped:
+                return
+            call = OpenCall()
+            call.attempts, call.key = 0, None
+            call.service, call.operation = model.service_model.service_name, model.name
+            call.abandoned = self._abandoned
+            call.site = callsite.find() if self._call_site else callsite.NOWHERE
+            # botocore's handlers change parameters in place later on
+            call.params = params.copy() if type(params) is dict else _copied(params)
+            if self._capture is not None:
+                call.start_ns, call.parent = self._clock(), self._capture()
+                call.service_id = model.service_model.service_id
+            context[CONTEXT] = call  # whole, or not at all
+            if self._abandoned:
+                self.reap()
+        except Exception as error:  # noqa: BLE001 - see `Guard`
+            self._guard.failed("opened", error)
 
-    def _open(self, context: dict[str, Any]) -> Call:
-        call = context[CONTEXT] = Call(self._abandoned, self._clock())
-        call.region = context.get("client_region") or ""
-        call.parent = self._capture()
-        if self._call_site:
-            call.site = callsite.find()
-        if self._abandoned:
-            self.reap()
-        return call
+    def signed(self, signer: Any, operation: object, request: Any, signing_type: object) -> None:
+        """A signer signed a request (each attempt is): the key in the signature tells who it was."""
+        try:
+            if self._guard.tripped:
+                return
+            context = request.context
+            signing = context.get("signing")
+            credentials = (signing.get("request_credentials") if signing else None) or signer._credentials
+            method = getattr(credentials, "method", None) or ""
+            call = context.get(CONTEXT)
+            known = self._signers.get((beginning(request.headers), method))
+            if known is None or call is None or signing_type != "standard":
+                self._signed(signer, operation, request, signing_type, credentials)
+                return
+            call.kind, call.region, call.key = known
+            call.attempts += 1
+            if self._urls:
+                call.url = request.url
+        except Exception as error:  # noqa: BLE001 - see `Guard`
+            self._guard.failed("signed", error)
 
-    def signed(
-        self,
-        context: dict[str, Any],
-        found: Signature,
-        url: str,
-        method: str,
-        current_key: Callable[[], str],
-        presigned_as: tuple[str, str] | None = None,
-    ) -> None:
-        """A request was signed (each attempt is): the key in the signature tells who it was.
-
-        `method` is botocore's word for the client's credentials, `current_key` reads their key id.
-        `presigned_as` is the signer's (signing name, operation) where the request is given away.
-        """
-        call: Call | None = context.get(CONTEXT)
-        if call is None:  # the client is older than we are: only this first call lacks its parameters
-            call = self._open(context)
-        call.attempts += 1
-        call.signature = found
-        if self._detail != "none":  # the host of a request names the bucket
-            call.url = url
-        if call.service == "sts":  # the only client of botocore's own that holds the keys of others as `explicit`
-            call.key = self.registry.sighted(found, method, current_key(), _nested)
+    def _signed(self, signer: Any, operation: object, request: Any, signing_type: object, credentials: object) -> None:
+        """As `signed`, where we have not met the like before."""
+        context = request.context
+        if signing_type == "presign-post":
+            found = from_form(context.get("s3-presign-post-fields") or {})
         else:
-            call.key = self.registry.seen(found.key_id, method) or self.registry.sighted(found, method, current_key())
-        if presigned_as is not None:
+            found = from_request(request.headers, request.url, getattr(request, "data", None))
+        if found.kind == "bearer":  # the client may hold keys beside the token
+            credentials = getattr(signer, "_auth_token", None)
+        method = getattr(credentials, "method", None) or ""
+        if CONTEXT not in context:
+            if signing_type == "standard":
+                self.hook(signer._event_emitter)
+            # the client is older than we are (only this first call lacks its parameters), or makes no call
+            self.opened(None, _NO_MODEL, context)
+        call = context[CONTEXT]
+        call.attempts += 1
+        call.kind, call.region = found.kind, found.region or context.get("client_region") or ""
+        if self._urls:
+            call.url = request.url
+        if call.service == "sts":  # the only client of botocore's own that holds the keys of others as `explicit`
+            call.key = self.registry.sighted(found, method, key_of(credentials), _nested)
+        else:
+            call.key = self.registry.sighted(found, method, key_of(credentials))
+            self.registry.note(beginning(request.headers), method, found, call.key)
+        if signing_type != "standard":  # the request is given away
             if not call.service or found.kind == "post":  # botocore announces a form as CreateBucket
-                call.service, call.operation = call.service or found.signing_name or presigned_as[0], presigned_as[1]
+                call.service = call.service or found.signing_name or str(getattr(signer, "_signing_name", "") or "")
+                call.operation = str(operation or "")
             self._close(call, SIGNED)
 
-    def answered(self, http_response: Any, parsed: Any, model: Any, context: dict[str, Any], **_: object) -> None:
+    def answered(
+        self, http_response: Any, parsed: Any, model: Any, context: Any, event_name: object = None, **_: object
+    ) -> None:
         """`after-call`: the service answered, with success or with an error."""
-        call: Call | None = context.get(CONTEXT)
-        if call is None or call.abandoned is None:
-            return
-        if not call.service:
-            call.model, call.service, call.operation = model, model.service_model.service_name, model.name
-        if not call.attempts:
-            call.abandoned = None  # answered by a stub: nothing was signed
-            return
-        call.status = status = int(getattr(http_response, "status_code", 0) or 0)
-        answer = parsed if isinstance(parsed, (dict, Mapping)) else {}
-        outcome = ALLOWED if 200 <= status < 300 else _refused(call, answer.get("Error") or {})
-        call.request_id = str(answer.get("ResponseMetadata", {}).get("RequestId", ""))
-        params = call.params
-        self._close(call, outcome)
-        if outcome is ALLOWED and call.operation in _ISSUING:
-            self._issued(call, params or {}, answer)
+        try:
+            call = context.get(CONTEXT)
+            if self._guard.tripped or call.__class__ is not OpenCall:
+                return
+            if not call.service:
+                call.service, call.operation = model.service_model.service_name, model.name
+                call.service_id = model.service_model.service_id
+            if not call.attempts:
+                _ended(call)  # answered by a stub: nothing was signed
+                return
+            status, params = http_response.status_code, call.params
+            outcome = ALLOWED if 200 <= status < 300 else _refused(call, status, parsed.get("Error") or {})
+            if self._capture is not None:
+                call.status = int(status)
+                call.request_id = str(parsed.get("ResponseMetadata", {}).get("RequestId", ""))
+            self._close(call, outcome)
+            if call.operation in _ISSUING and outcome is ALLOWED:
+                self._issued(call, params or {}, parsed)
+        except Exception as error:  # noqa: BLE001 - see `Guard`
+            self._guard.failed("answered", error)
 
-    def failed(self, exception: BaseException, context: dict[str, Any], **_: object) -> None:
+    def failed(self, exception: object, context: Any, **_: object) -> None:
         """`after-call-error`: no answer came. A request that was never signed is not a use of credentials."""
-        call: Call | None = context.get(CONTEXT)
-        if call is None or call.abandoned is None:
-            return
-        call.code = type(exception).__name__
-        if call.attempts:
-            self._close(call, FAILED)
-        else:
-            call.abandoned = None
+        try:
+            call = context.get(CONTEXT)
+            if self._guard.tripped or call.__class__ is not OpenCall:
+                return
+            call.code = type(exception).__name__
+            if call.attempts:
+                self._close(call, FAILED)
+            else:
+                _ended(call)
+        except Exception as error:  # noqa: BLE001 - see `Guard`
+            self._guard.failed("failed", error)
 
     def reap(self) -> None:
         """Count the calls whose end was never seen."""
@@ -256,26 +327,57 @@ class Recorder:
 
     def forked(self) -> None:
         """In a child: what was under way in the parent is the parent's."""
+        self._begun = False
         self._abandoned.clear()
 
     # --- closing
 
     def _close(self, call: Call, outcome: Outcome) -> None:
-        call.abandoned = None
-        call.end_ns = end_ns = self._clock()
-        region = call.signature.region or call.region
-        resolution = self._resolve(call, region)
+        call.__class__ = Call
+        now = self._clock()
+        key, params, usage = call.key, call.params, None
+        origin = key.origin if key is not None else self.registry.keyless(anonymous=call.kind == "unsigned")
+        if outcome is ALLOWED and params is not None:
+            route = self._routes.get((call.service, call.operation, *params))
+            if route is None:
+                self._explore(call, params)
+            elif route.name is not None:
+                value = params.get(route.name, "")
+                if type(value) is str:
+                    same = (route, value, origin, call.region, call.site)
+                    usage = self._usages.get(same) or self._remember(same, call)
+        if usage is None:
+            usage = self._usage(call, origin, outcome)
+        self._ledger.add(usage, key, now)
+        if self._capture is not None or not (self._begun and origin.settled):
+            call.usage, call.end_ns, call.params = usage, now, None
+            self._begun = True
+            self.finished(call)
+
+    def _remember(self, same: _Same, call: Call) -> UsageKey:
+        _, value, origin, *_ = same
+        usage = self._usage(call, origin, ALLOWED)
+        if len(value) <= _LONGEST:
+            if len(self._usages) >= _MOST_USAGES:
+                self._usages.clear()
+            self._usages[same] = usage
+        return usage
+
+    def _explore(self, call: Call, params: Mapping[str, object]) -> None:
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        route = Route(self._decider(call.service, call.operation, params, self._detail))
+        key = (call.service, call.operation, *params)
+        self._routes[key] = route
+
+    def _usage(self, call: Call, origin: Origin, outcome: Outcome) -> UsageKey:
+        resolution = self._resolve(call, outcome)
         if outcome.action:
             resolution, outcome = _named(resolution, outcome)
-        key = call.key
-        origin = key.origin if key is not None else self.registry.keyless(anonymous=call.signature.kind == "unsigned")
-        call.usage = usage = UsageKey(origin, call.service, call.operation, resolution, region, outcome, call.site)
-        call.params = None
-        self._ledger.add(usage, key, end_ns)
-        self.finished(call)
+        return UsageKey(origin, call.service, call.operation, resolution, call.region, outcome, call.site)
 
-    def _resolve(self, call: Call, region: str) -> Resolution:
-        params = call.params
+    def _resolve(self, call: Call, outcome: Outcome) -> Resolution:
+        params, region = call.params, call.region
         found = self._resolve_operation(
             call.service,
             call.operation,
@@ -284,7 +386,7 @@ class Recorder:
             region=region,
             account=ACCOUNT,
             detail=self._detail if params is not None else "service",
-            missing=call.status == 404 and missing(call.service, call.operation, call.status, call.code),
+            missing=outcome is ABSENT,
         )
         # a fault of the map costs the mapping, never the count
         return found if found is not None else _UNMAPPED
@@ -306,13 +408,30 @@ class Recorder:
         self.registry.issued(str(key_id), source, arn, account, parent)
 
 
-def _ignore(_: Call) -> None:
-    """What happens with a closed call until someone wants it."""
+def _copied(params: object) -> Mapping[str, object] | None:
+    return dict(params) if isinstance(params, Mapping) else None
 
 
-def _refused(call: Call, error: Mapping[str, Any]) -> Outcome:
-    call.code = str(error.get("Code", "")) if call.status >= 300 else ""
-    return classify(call.service, call.operation, call.status, call.code, str(error.get("Message", "")))
+def _ended(call: Call) -> None:
+    """Take a call as over, and as no use of credentials."""
+    call.__class__ = Call
+
+
+def _ignore(_: object) -> None:
+    """What happens with a closed call, or an emitter, until someone wants it."""
+
+
+def key_of(credentials: Any) -> str:
+    """Return the key id that a client says it holds; reads no attribute that would refresh credentials."""
+    frozen = getattr(credentials, "_frozen_credentials", None)
+    if frozen is None and "access_key" in getattr(credentials, "__dict__", {}):
+        frozen = credentials
+    return str(getattr(frozen, "access_key", "") or "")
+
+
+def _refused(call: Call, status: int, error: Mapping[str, Any]) -> Outcome:
+    call.code = str(error.get("Code", "")) if status >= 300 else ""
+    return classify(call.service, call.operation, status, call.code, str(error.get("Message", "")))
 
 
 def _named(resolution: Resolution, outcome: Outcome) -> tuple[Resolution, Outcome]:

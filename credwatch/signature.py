@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 _PSEUDONYM_LENGTH = 16
@@ -71,9 +70,6 @@ def _from_credential(value: str) -> Signature:
     return _scoped("sigv4a" if value.startswith("AWS4-ECDSA") else "header", match[1], match[2])
 
 
-_from_credential_today = lru_cache(maxsize=256)(_from_credential)
-
-
 def _scoped(kind: str, key_id: str, scope: str) -> Signature:
     # SigV4 scopes are `region/service`, SigV4a ones only `service`: the region set is a header
     region, _, name = scope.strip("/").rpartition("/")
@@ -82,11 +78,7 @@ def _scoped(kind: str, key_id: str, scope: str) -> Signature:
 
 def from_request(headers: Mapping[str, object], url: str, body: object = None) -> Signature:
     """Return who signed a request, from its headers, its URL or (SigV2 in a form) its body."""
-    value = _authorization(headers)
-    if type(value) is str and value[:5] == "AWS4-":
-        # up to the comma it is the same all day; SDKs write the credential first, others need not
-        found = _from_credential_today(value.partition(",")[0])
-        return found if found is not UNREADABLE else _from_credential(value)
+    value = headers.get("Authorization")
     if value:
         return _from_authorization(value.decode() if isinstance(value, bytes) else str(value))
     if "X-Amz-Credential=" in url or "AWSAccessKeyId=" in url:
@@ -96,14 +88,17 @@ def from_request(headers: Mapping[str, object], url: str, body: object = None) -
     return UNSIGNED
 
 
-def _authorization(headers: Mapping[str, object]) -> object:
+def beginning(headers: Any) -> str:
+    """Return a SigV4 header up to its first comma: the credential with its scope, where SDKs write it; "" elsewhere.
+
+    It is the same all day for a key, a region and a service.
+    """
     # botocore's headers are an email message, whose look-up parses each header anew; signing adds last
-    listed = getattr(headers, "_headers", None)
-    if type(listed) is list:
-        for name, value in reversed(listed):
-            if name == "Authorization":
-                return value
-    return headers.get("Authorization")
+    try:
+        name, value = headers._headers[-1]
+    except (AttributeError, IndexError):
+        return ""
+    return value.partition(",")[0] if name == "Authorization" and type(value) is str else ""
 
 
 def _from_query(query: str) -> Signature:

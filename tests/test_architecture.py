@@ -27,7 +27,7 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "workload": set(),
     "operations": {"semconv"},
     "provenance": {"semconv", "signature"},
-    "recorder": {"semconv", "signature", "provenance", "operations", "ledger", "callsite", "outcome"},
+    "recorder": {"semconv", "signature", "provenance", "operations", "ledger", "callsite", "guard", "outcome"},
     "telemetry": {"semconv", "recorder"},
     "advice": {"provenance", "recorder"},
     "counter": {"semconv", "reporting"},

@@ -10,7 +10,7 @@ Layers, first answer wins: rows of `data/<service>.json` (`table`), named functi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from credwatch.operations import answers, identity, table
@@ -76,6 +76,20 @@ def resolve(  # one call's facts, each named by the caller
         if key is not None:
             ANSWERS.keep(key, found)
     return found
+
+
+def decider(service: str, operation: str, names: Iterable[str], detail: str) -> str | None:
+    """Return the one parameter that decides the answers to all calls of an operation with parameters of these names.
+
+    That is beside partition, region, account and `missing`, and while its value is plain text. "" where nothing else
+    decides, None where more may.
+    """
+    usual = table.usual(service, operation)
+    given = frozenset(names)
+    if usual is None or (usual.keyed and detail in answers.FINER) or not usual.heads.isdisjoint(given):
+        return None
+    read = given.intersection(usual.reads)
+    return None if len(read) > 1 else next(iter(read), "")
 
 
 def rederive(  # what was stored of one usage, each part named by the caller

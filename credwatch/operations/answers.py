@@ -15,7 +15,8 @@ MOST = 2_048
 LONGEST = 256
 """Characters of one text that is remembered."""
 
-_FINER = frozenset({"prefix", "full"})
+FINER = frozenset({"prefix", "full"})
+"""Details at which more may decide."""
 
 Key = tuple[object, ...]
 """What decides: a decision, the place, whether the answer was a 404, and the values of the decision's parameters."""
@@ -33,7 +34,7 @@ class Decision(Protocol):
 def key(decision: Decision, params: Mapping[str, object], place: Place, missing: bool) -> Key | None:
     """Return what decides the answer to a call, None where that is not known."""
     names = decision.reads
-    if names is None or (decision.keyed and place[3] in _FINER):
+    if names is None or (decision.keyed and place[3] in FINER):
         return None
     if len(names) == 1:  # of most operations
         value = params.get(names[0])

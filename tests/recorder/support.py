@@ -152,7 +152,8 @@ def client(name: str, *answers: Answer | BaseException, key: str | None = KEY, r
     config = Config(retries={"max_attempts": retries, "mode": "standard"} if retries else {"total_max_attempts": 1})
     if "config" in options:
         config = config.merge(options.pop("config"))
-    made = session(key).create_client(name, region_name="eu-west-1", config=config, **options)
+    options = {"region_name": "eu-west-1", **options}
+    made = session(key).create_client(name, config=config, **options)
     Stub(*answers).on(made.meta.events)
     return made
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +15,7 @@ import credwatch
 from credwatch import instrumentor
 from credwatch.guard import Guard
 from credwatch.instrumentation import Instrumentation
+from credwatch.recorder import Recorder
 from credwatch.settings import Settings
 from tests.recorder.support import Answer, Recording, client, error, swallowed
 
@@ -21,15 +25,18 @@ SEAMS = [
     (InstanceMetadataFetcher, "_get_credentials"),
 ]
 INNER = [
-    "credwatch.recorder.Recorder.opened",
-    "credwatch.recorder.Recorder.answered",
-    "credwatch.recorder.Recorder.failed",
-    "credwatch.recorder.Recorder.signed",
-    "credwatch.instrumentation.Instrumentation._signed",
+    "credwatch.recorder.OpenCall",
+    "credwatch.recorder.Recorder._signed",
+    "credwatch.recorder.Recorder._close",
+    "credwatch.recorder.Recorder._usage",
+    "credwatch.recorder._ended",
+    "credwatch.recorder._refused",
+    "credwatch.recorder.beginning",
     "credwatch.instrumentation.Instrumentation.hook",
-    "credwatch.instrumentation.from_request",
-    "credwatch.instrumentation._key_of",
+    "credwatch.recorder.from_request",
+    "credwatch.recorder.key_of",
     "credwatch.instrumentation.resolve",
+    "credwatch.recorder.decider",
     "credwatch.callsite.find",
     "credwatch.recorder.classify",
     "credwatch.provenance.Registry.sighted",
@@ -78,7 +85,7 @@ def test_the_guard_trips_after_its_limit_and_then_nothing_runs(
         calls.append(1)
         raise RuntimeError("sentinel")
 
-    monkeypatch.setattr("credwatch.recorder.Recorder.opened", fault)
+    monkeypatch.setattr("credwatch.recorder.beginning", fault)
     guard = Guard(limit=3)
     attach(guard=guard)
     made = client("s3")
@@ -188,3 +195,16 @@ def test_what_cannot_be_attached_leaves_nothing_behind(
     assert instrumentor.active() is None
     assert [owner.__dict__[name] for owner, name in SEAMS] == before
     assert "could not be switched on (RuntimeError)" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["opened", "signed", "answered", "failed"])
+def test_a_handler_does_nothing_outside_its_try(name: str) -> None:
+    """They guard themselves, because a wrapper would cost more than what they do."""
+    function = ast.parse(textwrap.dedent(inspect.getsource(getattr(Recorder, name)))).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    docstring, attempt = function.body
+    assert isinstance(docstring, ast.Expr)
+    assert isinstance(attempt, ast.Try)
+    (handler,) = attempt.handlers
+    assert ast.unparse(handler).startswith(f"except Exception as error:\n    self._guard.failed('{name}', error)")
+    assert attempt.orelse == attempt.finalbody == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credwatch.outcome import Outcome, classify, missing
+from credwatch.outcome import ABSENT, ALLOWED, Outcome, classify
 from credwatch.semconv import OUTCOMES
 
 USER = "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to perform: "
@@ -79,8 +79,10 @@ def test_every_answer_has_an_outcome(service: str, operation: str, status: int, 
 
 
 def test_only_a_read_of_an_object_can_be_missing() -> None:
-    assert missing("s3", "GetObject", 404, "NoSuchKey")
-    assert not missing("s3", "DeleteObject", 404, "NoSuchKey")
+    assert classify("s3", "GetObject", 404, "NoSuchKey", "") is ABSENT
+    assert classify("s3", "GetObject", 404, "NoSuchBucket", "").name == "answered"
+    assert classify("s3", "DeleteObject", 404, "NoSuchKey", "").name == "answered"
+    assert classify("s3", "GetObject", 304, "304", "") is ALLOWED
 
 
 def test_an_action_in_capitals_is_the_same_action() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import random
 import threading
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import boto3
 import pytest
@@ -13,10 +16,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ParamValidationError
 from botocore.stub import Stubber
 
+from credwatch.operations import resolve
 from credwatch.semconv import ATTEMPTS
 from tests.recorder.support import Answer, Recording, Stub, client, error, swallowed
 
 GET = {"Bucket": "bucket", "Key": "key"}
+EU = ["eu-west-1", "eu-north-1"]
 
 
 def test_a_successful_call_is_counted_with_its_source(recording: Recording) -> None:
@@ -233,3 +238,31 @@ def test_a_key_that_could_not_be_placed_is_unknown_and_not_anonymous(
     recording = attach(guard=Guard())
     client("s3").list_buckets()
     assert recording.only().source == "unknown"
+
+
+@pytest.mark.parametrize("detail", ["container", "prefix", "none"])
+def test_what_was_called_before_changes_no_usage(attach: Callable[..., Recording], detail: str) -> None:
+    """A usage is remembered for the calls that are alike: the map, asked anew for each call, must say the same."""
+    choose = random.Random(20261124).choice
+    recording = attach(resources=detail)
+    answers = {200: Answer(), 304: Answer(304), 404: error("NoSuchKey", status=404), 403: error("AccessDenied")}
+    expected: Counter[tuple[str, object, str]] = Counter()
+    made = {
+        (status, region): client("s3", answer, region_name=region)
+        for status, answer in answers.items()
+        for region in EU
+    }
+    for _ in range(400):
+        status, region = choose([200, 200, 200, 304, 404, 403]), choose(EU)
+        operation, method = choose([("GetObject", "get_object"), ("HeadObject", "head_object")])
+        params = {"Bucket": choose(["a", "b", "d--ol-s3"]), "Key": choose(["x/1", "y/2"])}
+        if choose([True, False]):
+            params["VersionId"] = "1"
+        swallowed(partial(getattr(made[status, region], method), **params))
+        missing, outcome = status == 404, {403: "denied-or-missing"}.get(status, "allowed")
+        said = resolve("s3", operation, params, region=region, account="{account}", detail=detail, missing=missing)
+        expected[operation, said.authorizations, outcome] += 1
+    counted: Counter[tuple[str, object, str]] = Counter()
+    for key, calls, *_ in recording.instrumentation.ledger.snapshot():
+        counted[key.operation, key.resolution.authorizations, key.outcome.name] += calls
+    assert counted == expected

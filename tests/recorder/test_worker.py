@@ -42,7 +42,7 @@ class Endpoint:
 def make(endpoint: Endpoint, environ: Mapping[str, str]) -> tuple[Worker, Registry, MemoryExport]:
     registry, guard = Registry(Surroundings.of(environ)), Guard(reraise=True)
     ledger: Ledger[UsageKey] = Ledger(100)
-    recorder, export = Recorder(registry, ledger, lambda: 1, lambda: None), MemoryExport()
+    recorder, export = Recorder(registry, ledger, lambda: 1, lambda: None, guard), MemoryExport()
     edges = Edges(lambda: 1, endpoint, environ, dict, export)
     return Worker(edges, recorder, ledger, Spans("off", "", "0"), guard, 60.0), registry, export
 
