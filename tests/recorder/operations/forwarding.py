@@ -64,7 +64,8 @@ def tagging(session: Any, prefixes: dict[str, str]) -> dict[str, dict[str, Any]]
     found: dict[str, dict[str, Any]] = {}
     for client in sorted(session.get_available_services()):
         model, prefix = session.get_service_model(client), prefixes[client]
-        action = next((a for a in _TAG_ACTIONS if prefix and data.actions.action_exists(prefix, a)), "")
+        known = bool(prefix) and data.services.service_exists(prefix)
+        action = next((a for a in _TAG_ACTIONS if known and data.actions.action_exists(prefix, a)), "")
         taking = [name for name in sorted(model.operation_names) if _takes_tags(client, model.operation_model(name))]
         if action and taking:
             found[client] = {"action": f"{prefix}:{action}", "operations": taking}
