@@ -35,9 +35,9 @@ def test_actions_as_json_read_parameters_that_are_json(capsys: pytest.CaptureFix
 
 
 def test_an_unknown_call_has_its_reason_and_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:
-    code, printed, _ = run(capsys, "actions", "iotthingsgraph:GetEntities")
+    code, printed, _ = run(capsys, "actions", "timestream-query:Query")
     assert code == 3
-    assert "retired" in printed
+    assert "the query decides" in printed
 
 
 def test_lines_are_answered_line_by_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,7 @@ def test_an_arn_of_another_kind_is_not_believed() -> None:
 # --- roles that are passed ----------------------------------------------------------------------
 
 ROLE = "arn:aws:iam::111122223333:role/app"
+ANY_ROLE = "arn:aws:iam::111122223333:role/*"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,21 @@ ROLE = "arn:aws:iam::111122223333:role/app"
     [
         ("lambda", "CreateFunction", {"Role": ROLE}, (ROLE,), "lambda.amazonaws.com"),
         ("glue", "CreateJob", {"Role": "Etl"}, ("arn:aws:iam::111122223333:role/*Etl",), "glue.amazonaws.com"),
-        ("sagemaker", "CreateModel", {"ExecutionRoleArn": ROLE}, (ROLE,), None),
+        ("sagemaker", "CreateModel", {"ExecutionRoleArn": ROLE}, (ROLE,), "sagemaker.amazonaws.com"),
+        ("stepfunctions", "CreateStateMachine", {"roleArn": ROLE}, (ROLE,), "states.amazonaws.com"),
+        # a canary's role trusts Lambda; it is passed to Synthetics
+        ("synthetics", "CreateCanary", {"ExecutionRoleArn": ROLE}, (ROLE,), "synthetics.amazonaws.com"),
+        (
+            "apprunner",
+            "CreateService",
+            {"InstanceConfiguration": {"InstanceRoleArn": ROLE}},
+            (ROLE,),
+            "bullet.amazonaws.com",
+        ),
+        ("backup", "StartBackupJob", {"IamRoleArn": ROLE}, (ROLE,), "backup.amazonaws.com"),
+        # the reference leaves the value of a fleet's role empty
+        ("codebuild", "CreateProject", {"serviceRole": ROLE}, (ROLE,), "codebuild.amazonaws.com"),
+        ("codebuild", "CreateFleet", {"fleetServiceRole": ROLE}, (ROLE,), None),
         (
             "ecs",
             "RegisterTaskDefinition",
@@ -140,8 +155,14 @@ ROLE = "arn:aws:iam::111122223333:role/app"
             (ROLE, f"{ROLE}2"),
             "ecs-tasks.amazonaws.com",
         ),
-        ("ec2", "RunInstances", {"IamInstanceProfile": {"Name": "web"}}, ("arn:aws:iam::111122223333:role/*",), None),
-        ("emr", "RunJobFlow", {"JobFlowRole": "EMR_EC2"}, ("arn:aws:iam::111122223333:role/*",), None),
+        ("ec2", "RunInstances", {"IamInstanceProfile": {"Name": "web"}}, (ANY_ROLE,), "ec2.amazonaws.com"),
+        (
+            "emr",
+            "RunJobFlow",
+            {"JobFlowRole": "EMR_EC2"},
+            (ANY_ROLE,),
+            "application-autoscaling.amazonaws.com,ec2.amazonaws.com,elasticmapreduce.amazonaws.com",
+        ),
     ],
 )
 def test_a_role_that_is_handed_to_a_service_is_passed(

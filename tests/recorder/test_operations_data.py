@@ -16,6 +16,7 @@ import pytest
 import credwatch.operations
 from credwatch.operations import coverage, resolve, rules
 from tests.recorder.operations import documented, generate, roles
+from tests.recorder.operations.passed_to import PASSED_TO, passed_to
 
 DATA = Path(credwatch.operations.__file__).parent / "data"
 SCHEMA = json.loads((Path(__file__).parent / "operations" / "schema.json").read_text(encoding="utf-8"))
@@ -287,6 +288,18 @@ def test_a_passed_role_is_a_parameter_that_botocore_takes(client: str) -> None:
         shape = model.operation_model(operation).input_shape
         for path in [paths] if isinstance(paths, str) else paths:
             assert re.split(r"[.\[{]", path)[0] in shape.members, path
+
+
+@pytest.mark.parametrize("client", sorted(PASSED_TO))
+def test_the_services_that_a_role_is_passed_to_are_those_of_operations_that_pass_one(client: str) -> None:
+    listed = [operation for operations in PASSED_TO[client].values() for operation in operations.split()]
+    assert len(listed) == len(set(listed))
+    assert set(listed) - {"*"} <= set(GENERAL["passrole"][client]["operations"])
+    assert all(
+        re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com", one)
+        for services in passed_to(client).values()
+        for one in services.split(",")
+    )
 
 
 @pytest.mark.parametrize("client", sorted(documented.OWN))
