@@ -242,6 +242,14 @@ def test_what_no_operation_shows_is_unobservable_in_any_spelling(action: str) ->
     [
         ("s3", "GetObject", {"kms:Decrypt"}),
         ("sqs", "SendMessage", {"kms:GenerateDataKey"}),
+        ("ec2", "CreateVolume", {"kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext"}),
+        ("dynamodb", "ImportTable", {"logs:PutLogEvents", "s3:GetObject"}),
+        ("cloudcontrol", "CreateResource", {"*"}),
+        ("ecs", "CreateService", {"iam:CreateServiceLinkedRole"}),
+        # what the reference's column "Dependent actions" said
+        ("autoscaling", "CreateAutoScalingGroup", {"iam:CreateServiceLinkedRole"}),
+        ("elasticache", "CreateCacheCluster", {"ec2:CreateNetworkInterface", "ec2:DescribeSubnets"}),
+        ("rds", "CreateDBInstance", {"kms:CreateGrant", "secretsmanager:CreateSecret"}),
         ("athena", "StartQueryExecution", {"glue:*", "s3:*"}),
         ("cloudformation", "CreateStack", {"*"}),
         ("dynamodb", "ExportTableToPointInTime", {"s3:PutObject"}),

@@ -281,6 +281,14 @@ def test_a_forwarded_grant_has_its_source_and_exists() -> None:
             assert "*" in pattern_ or action_resources(pattern_) is not None, pattern_
 
 
+def test_a_dependent_action_and_the_one_that_needs_it_exist() -> None:
+    for prefix, actions in GENERAL["dependent"].items():
+        for action, needed in actions.items():
+            assert action_resources(f"{prefix}:{action}") is not None
+            assert not [other for other in needed if action_resources(other) is None]
+            assert "iam:PassRole" not in needed
+
+
 @pytest.mark.parametrize("client", ["ec2", "ecs", "glue", "lambda", "sagemaker", "iot"])
 def test_a_passed_role_is_a_parameter_that_botocore_takes(client: str) -> None:
     model = SESSION.get_service_model(client)
