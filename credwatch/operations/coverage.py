@@ -54,6 +54,10 @@ def forwarded(service: str, operation: str) -> tuple[str, ...]:
     for row in packaged.general("forwarding").get("rows", ()):
         if service in row["services"] and (operation in row["operations"] or row["operations"] == ["*"]):
             found.update(row["actions"])
+    dependent = packaged.general("dependent")
+    for action in possible(service, operation):
+        prefix, _, name = action.partition(":")
+        found.update(dependent.get(prefix, {}).get(name, ()))
     generated = packaged.general("forwarded")
     found.update(generated.get("documented", {}).get(service, {}).get(operation, ()))
     tagging = generated.get("tagging", {}).get(service, {})

@@ -35,9 +35,20 @@ def test_actions_as_json_read_parameters_that_are_json(capsys: pytest.CaptureFix
 
 
 def test_an_unknown_call_has_its_reason_and_exit_code_3(capsys: pytest.CaptureFixture[str]) -> None:
-    code, printed, _ = run(capsys, "actions", "iotthingsgraph:GetEntities")
+    code, printed, _ = run(capsys, "actions", "timestream-query:Query")
     assert code == 3
-    assert "retired" in printed
+    assert "the query decides" in printed
+
+
+def test_a_name_of_digits_is_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(capsys, "actions", "dynamodb:GetItem", "--param", "TableName=2024", "--json")
+    assert code == 0
+    assert json.loads(printed)["authorizations"] == {"dynamodb:GetItem": ["arn:aws:dynamodb:*:*:table/2024"]}
+
+
+def test_an_operation_that_botocore_does_not_have_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "has no operation `GetObjct` in `s3`" in run(capsys, "actions", "s3:GetObjct")[1]
+    assert "has no operation" not in run(capsys, "actions", "xray:GetGroup")[1]
 
 
 def test_lines_are_answered_line_by_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +100,18 @@ def test_an_action_that_no_operation_shows_says_so(capsys: pytest.CaptureFixture
     code, printed, _ = run(capsys, "operations", "rds-db:connect")
     assert code == 0
     assert "no evidence can say that it is unused" in printed
+
+
+@pytest.mark.parametrize(
+    ("action", "operation"),
+    [("iam:UpdateDelegationRequest", "UpdateDelegationRequest"), ("iotthingsgraph:SearchThings", "SearchThings")],
+)
+def test_an_action_that_the_catalogue_does_not_list_has_its_calls(
+    action: str, operation: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed, _ = run(capsys, "operations", action)
+    assert code == 0
+    assert f":{operation}  (" in printed
 
 
 def test_an_action_that_does_not_exist_is_usage(capsys: pytest.CaptureFixture[str]) -> None:

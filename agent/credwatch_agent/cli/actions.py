@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
+import botocore.session
 import typer
 
 from credwatch.operations import Resolution, coverage, resolve
@@ -48,16 +49,20 @@ def actions(
 
 
 def parameters(given: Iterable[str]) -> dict[str, object]:
-    """Return the parameters of `NAME=VALUE` texts; a value that is JSON is read as such, any other is text."""
+    """Return the parameters of `NAME=VALUE` texts; a value that is JSON is read as such, any other is text.
+
+    A number stays text: it is some table's or bucket's name far more often than a number that decides.
+    """
     found: dict[str, object] = {}
     for each in given:
         name, equals, value = each.partition("=")
         if not name or not equals:
             raise UsageError(f"`--param {each}` is no NAME=VALUE")
         try:
-            found[name] = json.loads(value)
+            read = json.loads(value)
         except ValueError:
-            found[name] = value
+            read = value
+        found[name] = value if type(read) in {int, float} else read
     return found
 
 
@@ -122,6 +127,14 @@ def sentences(service: str, operation: str, found: Resolution) -> Iterator[str]:
     if forwarded:
         yield f"  the service may use on your behalf: {', '.join(forwarded)}"
     yield f"  mapping {found.mapping}, version {found.version}, detail {found.detail}"
+    if found.mapping == "identity" and not _installed(service, operation):
+        yield f"  the botocore installed here has no operation `{operation}` in `{service}`"
+
+
+def _installed(service: str, operation: str) -> bool:
+    session = botocore.session.Session()
+    known = service in session.get_available_services()
+    return known and operation in session.get_service_model(service).operation_names
 
 
 def _reason(service: str, operation: str, found: Resolution) -> str:

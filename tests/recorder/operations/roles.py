@@ -1,8 +1,8 @@
 """Which parameters pass a role: candidates from botocore's models, minus a reviewed list.
 
 Owns `data/general/passrole.json`. A parameter is a candidate by its name; `NOT_ROLES`
-and the other exclusions each say why they pass none. `PASSED_TO` names the services that a role is
-passed to, each as the service authorization reference of that service says it.
+and the other exclusions each say why they pass none. Which services a role is passed to, `passed_to`
+knows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+
+from tests.recorder.operations.passed_to import passed_to
 
 _DEPTH = 8
 _CANDIDATE = re.compile(r"(role(_?arn)?s?|rolearnupdate|roleupdate|roleoverride|role(name)?orarn)$", re.IGNORECASE)
@@ -75,44 +77,6 @@ EXTRA = {
     ("apigatewayv2", "UpdateIntegration"): ["CredentialsArn"],
     ("sns", "Subscribe"): ["Attributes.SubscriptionRoleArn"],
 }
-# The values of `iam:PassedToService`, as `service-authorization/latest/reference/list_<service>.html` gives them
-# for each operation; `*` stands for the operations of the client that are not named.
-PASSED_TO: dict[str, dict[str, str]] = {
-    "apigateway": {"*": "apigateway.amazonaws.com"},
-    "athena": {"*": "athena.amazonaws.com"},
-    "batch": {
-        "CreateComputeEnvironment": "batch.amazonaws.com,ec2.amazonaws.com,ecs.amazonaws.com,spotfleet.amazonaws.com",
-        "RegisterJobDefinition": "ecs-tasks.amazonaws.com",
-        "SubmitServiceJob": "sagemaker.amazonaws.com",
-        "UpdateComputeEnvironment": "batch.amazonaws.com,ec2.amazonaws.com,ecs.amazonaws.com",
-    },
-    "bedrock": {"*": "bedrock.amazonaws.com"},
-    "docdb": {"*": "rds-preview.amazonaws.com,rds.amazonaws.com"},
-    "ecs": {
-        "CreateCapacityProvider": "ecs.amazonaws.com",
-        "CreateDaemon": "ecs-tasks.amazonaws.com",
-        "CreateExpressGatewayService": "ecs-tasks.amazonaws.com,ecs.amazonaws.com",
-        "CreateService": "ecs-tasks.amazonaws.com,ecs.amazonaws.com",
-        "CreateTaskSet": "ecs-tasks.amazonaws.com",
-        "RegisterTaskDefinition": "ecs-tasks.amazonaws.com",
-        "RunTask": "ecs-tasks.amazonaws.com,ecs.amazonaws.com",
-        "StartTask": "ecs-tasks.amazonaws.com,ecs.amazonaws.com",
-    },
-    "eks": {
-        "CreateAccessEntry": "ec2.amazonaws.com",
-        "CreateCluster": "ec2.amazonaws.com,eks.amazonaws.com",
-        "CreatePodIdentityAssociation": "pods.eks.amazonaws.com",
-        "*": "eks.amazonaws.com",
-    },
-    "events": {"*": "events.amazonaws.com"},
-    "eventbridgev2": {"*": "events.amazonaws.com"},
-    "firehose": {"*": "firehose.amazonaws.com"},
-    "glue": {"*": "glue.amazonaws.com"},
-    "lambda": {"*": "lambda.amazonaws.com"},
-    "mediapackage-vod": {"*": "mediapackage-vod.amazonaws.com"},
-    "rds": {"*": "rds-preview.amazonaws.com,rds.amazonaws.com"},
-    "scheduler": {"*": "scheduler.amazonaws.com"},
-}
 
 
 def passing(session: Any) -> dict[str, dict[str, Any]]:
@@ -123,8 +87,8 @@ def passing(session: Any) -> dict[str, dict[str, Any]]:
         paths = {name: _paths(client, model.operation_model(name)) for name in sorted(model.operation_names)}
         operations = {name: given[0] if len(given) == 1 else given for name, given in paths.items() if given}
         if operations:
-            to = {"to": PASSED_TO[client]} if client in PASSED_TO else {}
-            found[client] = {**to, "operations": operations}
+            to = passed_to(client)
+            found[client] = {**({"to": to} if to else {}), "operations": operations}
     return found
 
 
