@@ -26,6 +26,7 @@ from credwatch_agent.records import (
     Health,
     KeySighting,
     Process,
+    Seen,
     Span,
     SpanValue,
     Telemetry,
@@ -79,12 +80,12 @@ batches = st.builds(
 )
 
 
-Seen = tuple[str, object, int, int, int, bool, Batch]
+Observed = tuple[str, object, int, int, int, bool, Batch]
 
 
-def observations(sent: Iterable[Batch]) -> list[Seen]:
+def observations(sent: Iterable[Batch]) -> list[Observed]:
     """Every point as (process, what, start, time, value, exact, batch)."""
-    seen: list[Seen] = []
+    seen: list[Observed] = []
     for batch in sent:
         seen += [(u.process_id, u.usage, u.start_ns, u.time_ns, u.value, u.exact, batch) for u in batch.usage]
         for key in batch.keys:
@@ -385,6 +386,27 @@ def test_a_put_that_fails_keeps_none_of_its_batches(store: Store) -> None:
     # what was interned in the transaction that failed is interned anew
     store.put([good])
     assert [row.calls for row in store.telemetry().usage] == [1]
+
+
+def test_a_process_is_found_by_its_id_and_by_its_fingerprint(store: Store) -> None:
+    def sent(process: str, mark: str, at: int, calls: int, closed: int | None = None) -> Batch:
+        health = (Health(process, semconv.RECORDER_CLOSED, closed, at, at + 2),) if closed else ()
+        points = tuple(UsagePoint(process, usage, calls, at, at + 2) for usage in (Usage("sso"), Usage("explicit")))
+        again = UsagePoint(process, Usage("sso"), 1, at + 1, at + 1)
+        return Batch({semconv.PROCESS_FINGERPRINT: mark, "x": "\0"}, (*points, again), health=health)
+
+    # what only looks like the entry, within a value
+    trap = Batch({"a": f'"{semconv.PROCESS_FINGERPRINT}":"m"'}, (UsagePoint("trap", Usage("sso"), 1, 1, 2),))
+    store.put([sent("a", "m", 10, 3), sent("b", "m", 20, 4, closed=9), sent("c", "mm", 30, 5), trap])
+    known = store.telemetry().processes
+    assert store.seen(process_id="a") == (Seen(known["a"], 7),)
+    assert store.seen(fingerprint="m") == (Seen(known["b"], 9), Seen(known["a"], 7))
+    assert known["b"].closed == 9
+    assert store.seen(process_id="m") == store.seen(fingerprint="a") == store.seen(fingerprint="%") == ()
+    store.retain(DAY, 0)
+    [found] = store.seen(process_id="a")
+    assert (found.process.process_id, found.calls, found.folded) == ("a", 0, True)
+    assert store.seen(fingerprint="m") == ()
 
 
 def span(number: int, trace: int = 1) -> Span:
