@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from credwatch_agent import otlp
+from credwatch_agent.access import Caller
 from credwatch_agent.receiver.ingest import CODES, NO_LOGS, UNKNOWN, Body, Ingest, Refused, Signal, too_large
 from credwatch_agent.receiver.meters import CONTENT_TYPE
 from credwatch_agent.records import Seen
@@ -23,6 +24,8 @@ from credwatch_agent.store import StoreError
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
+PEER = "credwatch.peer"
+"""Key of the connection's state: the alternative names of the client's verified certificate."""
 _ENCODINGS: dict[str, otlp.Encoding] = {PROTOBUF: "protobuf", JSON: "json"}
 
 
@@ -64,12 +67,12 @@ class _Edge:
         return PlainTextResponse("credwatch-agent ok\n")
 
     async def own_metrics(self, request: Request) -> Response:
-        self._ingest.admit(request.headers.get("authorization"), "read")
+        self._admit(request, "read")
         return Response(await run_in_threadpool(self._ingest.exposition), media_type=CONTENT_TYPE)
 
     async def processes(self, request: Request) -> Response:
         # `credwatch doctor` asks whether a process was seen
-        self._ingest.admit(request.headers.get("authorization"), "read")
+        self._admit(request, "read")
         asked = {name: value for name in ("id", "fingerprint") if (value := request.query_params.get(name))}
         if len(asked) != 1:
             raise Refused(400, "ask for one process: `/v1/processes?id=…` or `/v1/processes?fingerprint=…`")
@@ -81,8 +84,12 @@ class _Edge:
         await run_in_threadpool(self._ingest.store.check)
         return PlainTextResponse("ok\n")
 
+    def _admit(self, request: Request, what: Literal["ingest", "read"]) -> Caller:
+        peer = request.scope.get("state", {}).get(PEER, ())
+        return self._ingest.admit(request.headers.get("authorization"), peer, what)
+
     async def _export(self, request: Request, signal: Signal) -> Response:
-        caller = self._ingest.admit(request.headers.get("authorization"), "ingest")
+        caller = self._admit(request, "ingest")
         content_type, compressed = _headers(request)
 
         async def read() -> Body:
