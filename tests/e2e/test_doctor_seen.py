@@ -38,12 +38,14 @@ input()
 
 
 @contextmanager
-def agent(db: Path, *options: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "credwatch_agent", "serve", "--port", "0", "--grpc-port", "off", "--db", str(db)]
+def agent(db: Path, *options: str) -> Iterator[tuple[str, str]]:
+    """Serve; yields the URLs of HTTP and of gRPC."""
+    command = [sys.executable, "-m", "credwatch_agent", "serve", "--port", "0", "--grpc-port", "0", "--db", str(db)]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout is not None
         try:
-            yield serving.stdout.readline().strip().removeprefix("listening on ")
+            url, rpc = (serving.stdout.readline().strip().removeprefix("listening on ") for _ in range(2))
+            yield url, rpc.replace("grpc://", "http://")
         finally:
             serving.terminate()
 
@@ -103,7 +105,7 @@ def let_it_call(process: subprocess.Popen[str], db: Path) -> None:
 
 def test_it_is_seen_after_its_first_report_and_not_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     db = tmp_path / "db"
-    with agent(db) as url, application(url) as first, application(url) as second:
+    with agent(db) as (url, _), application(url) as first, application(url) as second:
         code, seen = doctor(capsys, "--pid", str(first.pid))
         assert (code, seen["state"]) == (3, "unknown"), seen
         assert seen["told"].startswith("no report of it: it made no AWS call yet")
@@ -129,7 +131,7 @@ def test_where_there_are_tokens_one_that_may_read_is_needed(tmp_path: Path, caps
     tokens.write_text(rows)
     tokens.chmod(0o600)
     headers = str(tmp_path / "ingest")
-    with agent(db, "--tokens", str(tokens)) as url, application(url, CREDWATCH_HEADERS_FILE=headers) as process:
+    with agent(db, "--tokens", str(tokens)) as (url, _), application(url, CREDWATCH_HEADERS_FILE=headers) as process:
         let_it_call(process, db)
         pid = ("--pid", str(process.pid))
         code, seen = doctor(capsys, *pid)
@@ -140,12 +142,12 @@ def test_where_there_are_tokens_one_that_may_read_is_needed(tmp_path: Path, caps
         assert doctor(capsys, *pid, "--agent", url)[0] == 3
 
 
-def test_an_agent_behind_something_else_is_asked_where_it_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_over_grpc_an_agent_is_asked_where_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     db = tmp_path / "db"
-    with agent(db) as url, application(url, CREDWATCH_PROTOCOL="http/protobuf") as process:
+    with agent(db) as (url, rpc), application(rpc, CREDWATCH_PROTOCOL="grpc") as process:
         let_it_call(process, db)
+        code, seen = doctor(capsys, "--pid", str(process.pid))
+        assert (code, seen["state"], "could not be asked" in seen["told"]) == (0, "note", True), seen
         code, seen = doctor(capsys, "--pid", str(process.pid), "--agent", f"{url}/")
         assert (code, seen["state"]) == (0, "ok"), seen
         code, seen = doctor(capsys, "--pid", str(process.pid), "--agent", "http://127.0.0.1:1")
