@@ -56,13 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         agent = _agent(arguments)
+    except ValueError as error:
+        sys.stderr.write(f"credwatch doctor: {error}\n")
+        return USAGE
+    try:
         subject = edges.this_process() if arguments.pid is None else edges.other_process(arguments.pid)
     except CannotRead as error:
         sys.stderr.write(f"credwatch doctor: {error}\n")
         return UNKNOWN
-    except ValueError as error:
-        sys.stderr.write(f"credwatch doctor: {error}\n")
-        return USAGE
     lines = examine(subject, edges.ask, TESTED_BOTOCORE, agent)
     code = exit_code(lines)
     sys.stdout.write(_json(subject, lines, code) if arguments.json else _text(subject, lines, arguments.no_color))

@@ -82,7 +82,9 @@ def _authorization(context: _Context) -> str | None:
 def _peer(context: _Context) -> list[str]:
     """Return the alternative names of the client's verified certificate."""
     said = context.auth_context()
-    return [f"{kind}:{name.decode()}" for kind in ("dns", "uri") for name in said.get(f"peer_{kind}", ())]
+    return [
+        f"{kind}:{name.decode(errors='replace')}" for kind in ("dns", "uri") for name in said.get(f"peer_{kind}", ())
+    ]
 
 
 async def _refuse_logs(_: AsyncIterator[bytes], context: _Context) -> bytes:
