@@ -19,13 +19,14 @@ from credwatch import __version__
 from credwatch.advice import advise
 from credwatch.counter import BySource
 from credwatch.exporting import OtlpExport
+from credwatch.fingerprint import fingerprint
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
 from credwatch.operations import resolve
 from credwatch.probe import expects_imds, fetch
 from credwatch.provenance import Registry, Surroundings
 from credwatch.recorder import Recorder, UsageKey, key_of
-from credwatch.semconv import ENTRY_POINT, RECORDER_VERSION
+from credwatch.semconv import ENTRY_POINT, PROCESS_FINGERPRINT, RECORDER_VERSION
 from credwatch.settings import Settings
 from credwatch.telemetry import Spans, capture
 from credwatch.worker import Edges, Export, Worker
@@ -337,8 +338,10 @@ def _rpc(opt_in: str) -> str:
 def _identity() -> dict[str, str]:
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     module = spec.name.removesuffix(".__main__") if spec is not None else ""
+    mark = fingerprint()
     return {
         ENTRY_POINT: entry_point(sys.argv, module),
         RECORDER_VERSION: __version__,
         "process.pid": str(os.getpid()),
+        **({PROCESS_FINGERPRINT: mark} if mark else {}),
     }

@@ -160,6 +160,7 @@ DETAIL = "credwatch.iam.detail"
 OUTCOME = "credwatch.outcome"
 DENIED_LAYER = "credwatch.denied.layer"
 PROCESS_ID = "credwatch.process.id"
+PROCESS_FINGERPRINT = "credwatch.process.fingerprint"
 SCHEMA_ATTRIBUTE = "credwatch.schema"
 ENTRY_POINT = "credwatch.entry_point"
 RECORDER_VERSION = "credwatch.version"
@@ -197,6 +198,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(CODE_LINE, "int", "span point", "call site: line"),
     Attribute(ATTEMPTS, "int", "span", "how often the request was signed: 1 and its retries"),
     Attribute(PROCESS_ID, "string", "point key health", "UUID of the process, new in a forked child"),
+    Attribute(
+        PROCESS_FINGERPRINT, "string", "resource", "which process of its host it is, as a digest of what /proc says"
+    ),
     Attribute(SCHEMA_ATTRIBUTE, "int", "resource", "version of this contract"),
     Attribute(ENTRY_POINT, "string", "resource", "what the process runs: script or module name, no arguments"),
     Attribute(RECORDER_VERSION, "string", "resource", "version of the recorder"),

@@ -1,4 +1,4 @@
-"""Who may do what with the agent: bearer tokens, their roles, and the accounts that they may speak for.
+"""Who may do what with the agent: bearer tokens and client certificates, their roles, and the accounts they speak for.
 
 Pure: knows no file and no protocol. Of a token only its SHA-256 is known here: tokens are 256 random
 bits, so that a plain hash cannot be turned back.
@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from credwatch import semconv
@@ -25,7 +26,9 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 """What a token of each role may do: send telemetry, read what the agent knows."""
 
-_FIELDS = {"name", "sha256", "role", "accounts"}
+_FIELDS = {"name", "role", "accounts", "expires"}
+_KINDS = {"token": "sha256", "certificate": "san"}
+"""Table of the document -> its own field, by which its holder is known."""
 _ACCOUNT_OF_RESOURCE = "cloud.account.id"
 
 
@@ -37,13 +40,18 @@ class BadTokens(Exception):
 class Caller:
     """Who sends a request. `accounts` is what it may speak for: none means any.
 
-    `vouched` is False where nobody was asked for a token: then what it says is only claimed.
+    `vouched` is False where nobody was asked for a token: then what it says is only claimed. `expires_ns` is
+    when its token or certificate is no longer taken, None for never.
     """
 
     name: str
     role: str
     accounts: frozenset[str] = frozenset()
     vouched: bool = True
+    expires_ns: int | None = None
+
+    def expired(self, now_ns: int) -> bool:
+        return self.expires_ns is not None and now_ns >= self.expires_ns
 
     def may(self, what: str) -> bool:
         """Tell whether the role allows `ingest` or `read`."""
@@ -55,13 +63,23 @@ ANYONE = Caller("", "admin", vouched=False)
 
 
 class Tokens:
-    """The tokens that are valid now."""
+    """The callers that are known now, by the hash of their token or by a name in their certificate."""
 
-    def __init__(self, callers: Mapping[bytes, Caller]) -> None:
+    def __init__(self, callers: Mapping[bytes, Caller], by_name: Mapping[str, Caller] | None = None) -> None:
         self._callers = dict(callers)
+        self._by_name = dict(by_name or {})
 
     def __len__(self) -> int:
-        return len(self._callers)
+        return len(self._callers) + len(self._by_name)
+
+    def expired(self, now_ns: int) -> list[str]:
+        """Return the names of those whose time is over."""
+        every = (*self._callers.values(), *self._by_name.values())
+        return sorted(caller.name for caller in every if caller.expired(now_ns))
+
+    def of_certificate(self, names: Iterable[str]) -> Caller | None:
+        """Return whose certificate it is; `names` are its alternative names, as `dns:NAME` and `uri:URI`."""
+        return next((self._by_name[name] for name in names if name in self._by_name), None)
 
     def find(self, token: str) -> Caller | None:
         """Return whose token it is. Takes equally long wherever, and however nearly, it matches."""
@@ -84,34 +102,61 @@ def new_token() -> str:
 
 
 def parse(document: Mapping[str, Any]) -> Tokens:
-    """Return the tokens of a document `{"token": [{name, sha256, role, accounts}, …]}`; raises `BadTokens`."""
-    rows = document.get("token")
-    if set(document) != {"token"} or not isinstance(rows, list) or not rows:
-        raise BadTokens("it must hold `[[token]]` tables and nothing else; `credwatch-agent token NAME` prints one")
-    callers: dict[bytes, Caller] = {}
+    """Return the callers of a document; raises `BadTokens`.
+
+    `{"token": [{name, sha256, role, accounts, expires}, …], "certificate": [{name, san, role, accounts, expires}, …]}`
+    """
+    if not document or not set(document) <= set(_KINDS) or not all(_is_list(rows) for rows in document.values()):
+        raise BadTokens(
+            "it must hold `[[token]]` and `[[certificate]]` tables and nothing else; `credwatch-agent token NAME` "
+            "prints one"
+        )
+    callers: dict[str, dict[str, Caller]] = {kind: {} for kind in _KINDS}
     names: set[str] = set()
-    for number, row in enumerate(rows, 1):
-        digest, caller = _row(row, f"token {number}")
-        if digest in callers or caller.name in names:
-            raise BadTokens(f"token {number} has the name or the hash of another: each must be its own")
-        names.add(caller.name)
-        callers[digest] = caller
-    return Tokens(callers)
+    for kind, rows in document.items():
+        for number, row in enumerate(rows, 1):
+            known_by, caller = _row(kind, row, f"{kind} {number}")
+            if known_by in callers[kind] or caller.name in names:
+                raise BadTokens(
+                    f"{kind} {number} has the name or the `{_KINDS[kind]}` of another: each must be its own"
+                )
+            names.add(caller.name)
+            callers[kind][known_by] = caller
+    return Tokens(
+        {bytes.fromhex(digest): caller for digest, caller in callers["token"].items()}, callers["certificate"]
+    )
 
 
-def _row(row: Any, where: str) -> tuple[bytes, Caller]:
-    if not isinstance(row, dict) or not set(row) <= _FIELDS:
-        raise BadTokens(f"{where} must be a table of {', '.join(sorted(_FIELDS))} and nothing else")
-    name, digest, role, accounts = (row.get(key) for key in ("name", "sha256", "role", "accounts"))
+def _is_list(rows: Any) -> bool:
+    return isinstance(rows, list) and bool(rows)
+
+
+def _row(kind: str, row: Any, where: str) -> tuple[str, Caller]:
+    fields = {*_FIELDS, _KINDS[kind]}
+    if not isinstance(row, dict) or not set(row) <= fields:
+        raise BadTokens(f"{where} must be a table of {', '.join(sorted(fields))} and nothing else")
+    name, role, accounts, expires = (row.get(key) for key in ("name", "role", "accounts", "expires"))
     if not isinstance(name, str) or not re.fullmatch(r"[\w.@-]{1,64}", name):
         raise BadTokens(f"{where}: `name` must be 1 to 64 letters, digits, `_`, `-`, `.` or `@`")
-    if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+    known_by = row.get(_KINDS[kind])
+    if kind == "token" and not _matches(r"[0-9a-f]{64}", known_by):
         raise BadTokens(f"{where}: `sha256` must be 64 hexadecimal digits: the hash of a token, never a token")
+    if kind == "certificate" and not _matches(r"(dns|uri):\S+", known_by):
+        raise BadTokens(
+            f"{where}: `san` must be an alternative name, such as `dns:collector.example` or `uri:spiffe://…`"
+        )
     if not isinstance(role, str) or role not in ROLES:
         raise BadTokens(f"{where}: `role` must be one of {', '.join(ROLES)}")
     if accounts is not None and not _are_accounts(accounts):
         raise BadTokens(f'{where}: `accounts` must be a list of AWS account ids, such as ["123456789012"]')
-    return bytes.fromhex(digest), Caller(name, role, frozenset(accounts or ()))
+    if expires is not None and not (isinstance(expires, datetime) and expires.tzinfo):
+        raise BadTokens(f"{where}: `expires` must be a time with its offset, not quoted, such as 2030-01-31T00:00:00Z")
+    expires_ns = None if expires is None else int(expires.timestamp()) * 10**9
+    return str(known_by), Caller(name, role, frozenset(accounts or ()), expires_ns=expires_ns)
+
+
+def _matches(pattern: str, value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
 def _are_accounts(value: Any) -> bool:
@@ -158,7 +203,7 @@ def bound_spans(spans: Iterable[Span], caller: Caller) -> tuple[list[Span], int,
 
 
 def _sentence(what: str, caller: Caller) -> str:
-    return f"{what} was rejected: it names an account that the token `{caller.name}` may not speak for"
+    return f"{what} was rejected: it names an account that `{caller.name}` may not speak for"
 
 
 def _of(batch: Batch, processes: set[str], *, claimed: bool) -> Batch:

@@ -88,6 +88,14 @@ class Process:
     claimed: bool = False
 
 
+class Seen(NamedTuple):
+    """What is held of one process in short. Of one that was folded into a total nothing but that is known."""
+
+    process: Process
+    calls: int
+    folded: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class UsageRow:
     """How often one process used credentials in one way: the maximum per start, summed over starts."""

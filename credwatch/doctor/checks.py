@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 from credwatch.doctor.endpoint import endpoint
-from credwatch.doctor.model import Ask, Line, Python, Subject
+from credwatch.doctor.model import ANYWHERE, Agent, Ask, Line, Python, Subject
 from credwatch.settings import Settings, read
 
 PLUGIN_VARIABLE = "BOTOCORE_EXPERIMENTAL__PLUGINS"
@@ -28,7 +28,9 @@ OTHERS: Mapping[str, str] = {
 _ENRICHABLE = frozenset({"opentelemetry-instrumentation-botocore", "aws-opentelemetry-distro"})
 
 
-def examine(subject: Subject, ask: Ask, tested: tuple[tuple[int, ...], tuple[int, ...]]) -> list[Line]:
+def examine(
+    subject: Subject, ask: Ask, tested: tuple[tuple[int, ...], tuple[int, ...]], agent: Agent = ANYWHERE
+) -> list[Line]:
     """Return all lines about a subject, in the order of reading. `tested`: botocore from, up to but not including."""
     settings, ignored = read(subject.environ)
     lines: list[Line] = []
@@ -38,7 +40,7 @@ def examine(subject: Subject, ask: Ask, tested: tuple[tuple[int, ...], tuple[int
         lines += [installed(subject.python), hooked(subject.python, subject.environ, settings)]
     lines += [Line("settings", "warning", sentence) for sentence in ignored]
     lines += misspelt(subject.environ)
-    lines += endpoint(subject, settings, ask)
+    lines += endpoint(subject, settings, ask, agent)
     if subject.python is not None:
         lines += [*botocore(subject.python, tested), *opentelemetry(subject.python, settings)]
         lines += others(subject.python, settings)

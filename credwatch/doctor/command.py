@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 from credwatch.identity.command import process_id
 
 if TYPE_CHECKING:
-    from credwatch.doctor.model import Line, Subject
+    from credwatch.doctor.model import Agent, Line, Subject
 
+USAGE = 2
 UNKNOWN = 3
 
 _EPILOG = """\
-exit codes: 0 no problem, 1 a problem, 2 usage, 3 could not be known. Asks one thing of the network:
-an empty export to the endpoint that is configured. Prints no header, no secret, changes nothing.
+exit codes: 0 no problem, 1 a problem, 2 usage, 3 could not be known. Asks of the network: an empty
+export to the endpoint that is configured, and, of an agent, whether it has seen the process of --pid.
+Prints no header, no secret, changes nothing.
 """
 
 
@@ -34,6 +36,10 @@ def register(subcommands: Any) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("--pid", type=process_id, metavar="N", help="look at process N instead, from outside")
+    parser.add_argument("--agent", default="", metavar="URL", help="ask this agent whether it has seen the process")
+    parser.add_argument(
+        "--agent-headers", default="", metavar="FILE", help="`name: value` lines to ask it with: a token that may read"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, with a `version`")
     parser.add_argument("--no-color", action="store_true", help="no colours (NO_COLOR does the same)")
     parser.set_defaults(run=run)
@@ -49,14 +55,34 @@ def run(arguments: argparse.Namespace) -> int:
     from credwatch.instrumentation import TESTED_BOTOCORE  # noqa: PLC0415
 
     try:
+        agent = _agent(arguments)
+    except ValueError as error:
+        sys.stderr.write(f"credwatch doctor: {error}\n")
+        return USAGE
+    try:
         subject = edges.this_process() if arguments.pid is None else edges.other_process(arguments.pid)
     except CannotRead as error:
         sys.stderr.write(f"credwatch doctor: {error}\n")
         return UNKNOWN
-    lines = examine(subject, edges.ask, TESTED_BOTOCORE)
+    lines = examine(subject, edges.ask, TESTED_BOTOCORE, agent)
     code = exit_code(lines)
     sys.stdout.write(_json(subject, lines, code) if arguments.json else _text(subject, lines, arguments.no_color))
     return code
+
+
+def _agent(arguments: argparse.Namespace) -> Agent:
+    """Return what the options say of the agent; raises ValueError with a sentence."""
+    from credwatch.doctor.model import Agent  # noqa: PLC0415
+    from credwatch.exporting import headers_of  # noqa: PLC0415
+
+    url, name = arguments.agent, arguments.agent_headers
+    if url and not url.startswith(("http://", "https://")):
+        raise ValueError("--agent wants the agent's HTTP address, such as http://127.0.0.1:4318")
+    try:
+        return Agent(url, headers_of(name) if name else None)
+    except OSError as error:
+        why = (error.strerror or "unknown error").lower()
+        raise ValueError(f"--agent-headers cannot be read: {why}; check its path and mode") from None
 
 
 def _json(subject: Subject, lines: Sequence[Line], code: int) -> str:

@@ -12,6 +12,7 @@ import site
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from credwatch import run
 from credwatch.doctor.checks import PLUGIN_VARIABLE
 from credwatch.doctor.model import Answered, Post, Python, Silent, Subject
+from credwatch.fingerprint import fingerprint
 from credwatch.identity import edges
 from credwatch.identity.model import World
 
@@ -47,18 +49,26 @@ def this_process() -> Subject:
         by_opentelemetry=f"{_AUTO.replace('/', '.')}._load" in sys.modules,
         plugin_works=_plugin_works(world.environ),
     )
-    return _subject("this process", python, world)
+    return _subject("this process", python, world, None)
 
 
 def other_process(pid: int) -> Subject:
     """Return another process, by what it was started with. Raises `identity.edges.CannotRead`."""
     world = edges.other_process(pid)
-    return _subject(f"process {pid}", _python_of(pid, world), world)
+    return _subject(f"process {pid}", _python_of(pid, world), world, fingerprint(pid))
 
 
-def _subject(who: str, python: Python | None, world: World) -> Subject:
+def _subject(who: str, python: Python | None, world: World, mark: str | None) -> Subject:
     return Subject(
-        who, python, world.environ, world.text, lambda name: str(world.path(name)), world.foreign, world.notes
+        who,
+        python,
+        world.environ,
+        world.text,
+        lambda name: str(world.path(name)),
+        world.foreign,
+        world.notes,
+        mark,
+        time.time_ns(),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from opentelemetry.util.re import parse_env_headers
 
-from credwatch.doctor.model import Answered, Ask, Line, Post, Silent, Subject
+from credwatch.doctor.model import Agent, Answered, Ask, Line, Post, Silent, Subject
+from credwatch.doctor.seen import seen
 from credwatch.exporting import headers_in
 from credwatch.settings import Settings
 
@@ -21,19 +22,26 @@ _STATUSES: Mapping[int, tuple[str, str]] = {
 }
 
 
-def endpoint(subject: Subject, settings: Settings, ask: Ask) -> Iterator[Line]:
-    """Yield the lines about the endpoint: where, with what, whether it answers, whether it is the agent."""
+def endpoint(subject: Subject, settings: Settings, ask: Ask, agent: Agent) -> Iterator[Line]:
+    """Yield the lines about the endpoint: where, with what, whether it answers, whether an agent saw the subject."""
+    reached = yield from _endpoint(subject, settings, ask)
+    yield from seen(subject, agent, reached, ask, settings.export_interval)
+
+
+def _endpoint(subject: Subject, settings: Settings, ask: Ask) -> Generator[Line, None, Post | None]:
+    """Yield all lines but the last; return how the agent is asked, if telemetry goes straight to one."""
     address, protocol, own = settings.target
     if not address:
         fix = "set CREDWATCH_ENDPOINT, for example to http://127.0.0.1:4318"
         yield Line("exporting", "problem", "nowhere: neither CREDWATCH_ENDPOINT nor a standard OTLP endpoint", fix)
-        return
+        return None
     whose = "its own, CREDWATCH_ENDPOINT" if own else "inherited, OTEL_EXPORTER_OTLP_ENDPOINT"
     yield Line("exporting", "ok", f"to {place(address)} by {protocol} ({whose})")
     lines, post = _request(subject, settings)
     yield from lines
-    if not any(line.state == "problem" for line in lines):
-        yield from _probe(post, ask)
+    if any(line.state == "problem" for line in lines):
+        return None
+    return (yield from _probe(post, ask))
 
 
 def place(url: str) -> str:
@@ -94,19 +102,18 @@ def _headers_of(subject: Subject, name: str) -> tuple[Line, Mapping[str, str]]:
     return Line("headers", "ok", f"CREDWATCH_HEADERS_FILE is readable: {len(headers)} sent"), headers
 
 
-def _probe(post: Post, ask: Ask) -> Iterator[Line]:
+def _probe(post: Post, ask: Ask) -> Generator[Line, None, Post | None]:
     try:
         answered = ask(post)
     except Silent as silent:
         fix = "start the agent, or correct the endpoint; counts are kept until something takes them"
         yield Line("answers", "problem", f"no: {silent}", fix)
-        return
+        return None
     if post.method == "grpc":
         yield Line("answers", "ok", "takes a TCP connection; whether it speaks OTLP/gRPC was not asked")
-        return
+        return None
     yield _answer(answered)
-    if answered.status < 300:
-        yield _agent(post, ask)
+    return (yield from _agent(post, ask)) if answered.status < 300 else None
 
 
 def _answer(answered: Answered) -> Line:
@@ -124,15 +131,15 @@ def _answer(answered: Answered) -> Line:
     return Line("answers", "problem", f"{status}: it refuses an OTLP export", "is this an OTLP receiver?")
 
 
-def _agent(post: Post, ask: Ask) -> Line:
-    """The agent has no API yet that tells which processes it has seen: say what is known, and that."""
-    unseen = "whether it has seen this process only its own report tells"
+def _agent(post: Post, ask: Ask) -> Generator[Line, None, Post | None]:
+    base = post._replace(method="GET", url=post.url.removesuffix("/v1/metrics"))
     try:
-        health = ask(Post("GET", post.url.removesuffix("/v1/metrics") + "/healthz", {}, post.certificate))
+        health = ask(base._replace(url=f"{base.url}/healthz", headers={}))
     except Silent:
         health = Answered(0, "", b"")
     if health.status == 200 and health.body.startswith(b"credwatch-agent"):
-        return Line("agent", "note", f"it is credwatch-agent; {unseen}")
-    if health.status == 200 and health.body.strip() == b"ok":
-        return Line("agent", "note", f"its /healthz answers as credwatch-agent's does; {unseen}")
-    return Line("agent", "note", "it is not credwatch-agent itself (a Collector?): whether that forwards is not known")
+        yield Line("agent", "ok", "it is credwatch-agent")
+        return base
+    told = "it is not credwatch-agent itself (a Collector?): whether that forwards is not known"
+    yield Line("agent", "note", told)
+    return None

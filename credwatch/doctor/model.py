@@ -52,6 +52,21 @@ class Python:
     plugin_works: bool | None = None
 
 
+class Agent(NamedTuple):
+    """How to ask the agent, as the caller says: its HTTP address, and headers. Else: as telemetry is sent."""
+
+    url: str = ""
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def named(self) -> bool:
+        return bool(self.url) or self.headers is not None
+
+
+ANYWHERE = Agent()
+"""Nobody was named: whoever takes the telemetry is asked, if that is an agent."""
+
+
 class Answered(NamedTuple):
     """What an HTTP endpoint said: status, content type, the first bytes of the body."""
 
@@ -80,7 +95,8 @@ Ask = Callable[[Post], Answered]
 class Subject(NamedTuple):
     """What is looked at. `who` names it; `text` reads one of its files or raises OSError, ValueError.
 
-    `foreign`: it belongs to another user, so no file that it names is sent anywhere.
+    `foreign`: it belongs to another user, so no file that it names is sent anywhere. `fingerprint`: what the
+    agent knows it by, "" where that cannot be told, None for doctor itself. `now_ns` is the clock.
     """
 
     who: str
@@ -90,3 +106,5 @@ class Subject(NamedTuple):
     path: Callable[[str], str]
     foreign: bool = False
     notes: tuple[str, ...] = ()
+    fingerprint: str | None = None
+    now_ns: int = 0

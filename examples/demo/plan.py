@@ -51,7 +51,7 @@ def plan(
         buckets=tuple(dict.fromkeys([bucket for part in chosen for bucket in part.buckets])),
         queues=tuple(queue for part in chosen for queue in part.queues),
         tables=tuple(table for part in chosen for table in part.tables),
-        auditor=User(name("credwatch-agent"), [allow("ReadConfiguration", AUDIT, "*")]),
+        auditor=User(name("credwatch-agent"), AUDIT),
         users=tuple(user for part in chosen for user in part.users),
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from examples.demo.nouns import Statement
 
 
@@ -52,5 +55,6 @@ EXECUTION_DUTIES = [
     "logs:PutLogEvents",
 ]
 
-# Reading configuration, no data: what a snapshot of roles, tasks and hosts needs.
-AUDIT = ["iam:Get*", "iam:List*", "ecs:Describe*", "ecs:List*", "ec2:Describe*", "sts:GetCallerIdentity"]
+# Reading configuration, no data: what a snapshot of roles, tasks and hosts needs, as users are told to grant it.
+_LEAST = Path(__file__).parents[1] / "iam" / "credwatch-agent-policy.json"
+AUDIT: list[Statement] = json.loads(_LEAST.read_text(encoding="utf-8"))["Statement"]

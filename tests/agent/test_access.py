@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from credwatch_agent.access import ANYONE, BadTokens, Caller, Tokens, bound, has
 from credwatch_agent.cli import main
 from credwatch_agent.cli.failure import UsageError
 from credwatch_agent.cli.token_file import TokenFile
-from credwatch_agent.receiver import PROTOBUF, Ingest, create_app, create_server
+from credwatch_agent.receiver import PROTOBUF, Ingest, Refused, create_app, create_server
 from credwatch_agent.records import Batch, Health, UsagePoint
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.wire import NOW, PROCESS, RESOURCE, USAGE, counter, metrics, point, span, traces
@@ -145,7 +146,7 @@ def test_usage_of_another_account_is_rejected_alone(store: SqliteStore) -> None:
         request(served, "POST", "/v1/metrics", f"Bearer {SECRETS['home']}", content).content
     )
     assert answer.partial_success.rejected_data_points == 1
-    assert "names an account that the token `home` may not speak for" in answer.partial_success.error_message
+    assert "names an account that `home` may not speak for" in answer.partial_success.error_message
     assert [row.usage for row in store.telemetry().usage] == [USAGE]
     assert not store.telemetry().processes[PROCESS].claimed
 
@@ -197,8 +198,8 @@ GOOD_ROW = DOCUMENT["token"][0]
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({}, "it must hold `[[token]]` tables"),
-        ({"token": []}, "it must hold `[[token]]` tables"),
+        ({}, "it must hold `[[token]]` and `[[certificate]]` tables"),
+        ({"token": []}, "it must hold `[[token]]` and `[[certificate]]` tables"),
         ({"token": [GOOD_ROW], "tokens": 1}, "and nothing else"),
         ({"token": ["x"]}, "token 1 must be a table of"),
         ({"token": [{**GOOD_ROW, "secret": "SENTINEL"}]}, "token 1 must be a table of"),
@@ -208,7 +209,13 @@ GOOD_ROW = DOCUMENT["token"][0]
         ({"token": [{**GOOD_ROW, "role": ["read"]}]}, "`role` must be one of ingest, read, admin"),
         ({"token": [{**GOOD_ROW, "accounts": []}]}, "`accounts` must be a list of AWS account ids"),
         ({"token": [{**GOOD_ROW, "accounts": [HOME[:-1]]}]}, "`accounts` must be a list"),
-        ({"token": [GOOD_ROW, GOOD_ROW]}, "token 2 has the name or the hash of another"),
+        ({"token": [{**GOOD_ROW, "expires": "2030-01-31"}]}, "token 1: `expires` must be a time with its offset"),
+        ({"token": [{**GOOD_ROW, "expires": datetime(2030, 1, 31)}]}, "token 1: `expires` must be a time"),
+        ({"token": [{**GOOD_ROW, "san": "dns:x"}]}, "token 1 must be a table of"),
+        ({"certificate": [{"name": "c", "role": "read", "san": "CN=x"}]}, "certificate 1: `san` must be"),
+        ({"certificate": [{"name": "c", "role": "read"}]}, "certificate 1: `san` must be"),
+        ({**DOCUMENT, "certificate": [{"name": "boss", "role": "read", "san": "dns:x"}]}, "certificate 1 has the name"),
+        ({"token": [GOOD_ROW, GOOD_ROW]}, "token 2 has the name or the `sha256` of another"),
     ],
 )
 def test_a_wrong_file_of_tokens_is_one_sentence_that_quotes_nothing(document: dict[str, Any], sentence: str) -> None:
@@ -217,6 +224,40 @@ def test_a_wrong_file_of_tokens_is_one_sentence_that_quotes_nothing(document: di
     assert sentence in str(caught.value)
     assert "SENTINEL" not in str(caught.value)
     assert GOOD_ROW["sha256"] not in str(caught.value)
+
+
+def test_a_token_is_taken_until_its_time_is_over(store: SqliteStore) -> None:
+    moment = datetime.fromtimestamp(NOW // 10**9, timezone.utc)
+    row = {**GOOD_ROW, "expires": moment}
+    other = {"name": "collector", "san": "uri:spiffe://example/collector", "role": "ingest", "expires": moment}
+    tokens = parse({"token": [row], "certificate": [other]})
+    bearer, peer = f"Bearer {SECRETS['fleet']}", ["dns:x", "uri:spiffe://example/collector"]
+    before = Ingest(store, now_ns=lambda: NOW - NOW % 10**9 - 1, tokens=lambda: tokens)
+    assert before.admit(bearer, (), "ingest").name == "fleet"
+    assert before.admit(None, peer, "ingest").name == "collector"
+    after = Ingest(store, now_ns=lambda: NOW, tokens=lambda: tokens)
+    for authorization, names in ((bearer, ()), (None, peer)):
+        with pytest.raises(Refused, match="is over") as caught:
+            after.admit(authorization, names, "ingest")
+        assert caught.value.status == 401
+    assert tokens.expired(NOW) == ["collector", "fleet"]
+    assert tokens.expired(0) == []
+
+
+def test_a_certificate_stands_for_what_its_row_says_and_a_token_goes_before_it(store: SqliteStore) -> None:
+    rows = [{"name": "collector", "san": "dns:collector.example", "role": "ingest", "accounts": [HOME]}]
+    taking = ingest(store, parse({**DOCUMENT, "certificate": rows}))
+    assert taking.admit(None, ["dns:collector.example"], "ingest") == Caller("collector", "ingest", frozenset({HOME}))
+    assert taking.admit(f"Bearer {SECRETS['boss']}", ["dns:collector.example"], "read").name == "boss"
+    for authorization, names, what, status in [
+        (None, ["dns:collector.example"], "read", 403),
+        (None, ["dns:other.example", "uri:dns:collector.example"], "ingest", 401),
+        ("Bearer unknown", ["dns:collector.example"], "ingest", 401),
+        (None, [], "ingest", 401),
+    ]:
+        with pytest.raises(Refused) as caught:
+            taking.admit(authorization, names, what)  # type: ignore[arg-type]  # a table of literals
+        assert caught.value.status == status
 
 
 def test_tokens_come_and_go_without_a_restart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -271,6 +271,21 @@ def test_the_agent_counts_what_it_does_as_prometheus_text(store: SqliteStore) ->
     assert "credwatch_agent_store_up 0" in post(application, b"", path="/metrics", method="GET").text
 
 
+def test_whether_a_process_was_seen_is_answered(store: SqliteStore) -> None:
+    def ask(query: str) -> httpx.Response:
+        return post(app(store), b"", path=f"/v1/processes{query}", method="GET")
+
+    assert post(app(store)).status_code == 200
+    known = {"process_id": wire.PROCESS, "folded": False, "calls": 3, "closed": False, "claimed": True}
+    times = {"first_ns": wire.START, "last_ns": wire.START + 60 * wire.S}
+    assert ask(f"?id={wire.PROCESS}").json() == {"version": 1, "processes": [known | times]}
+    assert ask("?id=other").json() == ask("?fingerprint=f").json() == {"version": 1, "processes": []}
+    for wrong in ("", "?id=", "?id=a&fingerprint=b", "?pid=1"):
+        assert ask(wrong).status_code == 400
+    store.retain(NOW, 0)
+    assert ask(f"?id={wire.PROCESS}").json()["processes"] == [{"process_id": wire.PROCESS, "folded": True}]
+
+
 @pytest.mark.parametrize(("path", "said"), [("/healthz", "credwatch-agent ok\n"), ("/readyz", "ok\n")])
 def test_a_healthy_agent_says_so(store: SqliteStore, path: str, said: str) -> None:
     response = post(app(store), b"", path=path, method="GET")

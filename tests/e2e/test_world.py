@@ -18,8 +18,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from examples.demo import launch, world
+from credwatch_agent.iam.document import parse
+from credwatch_agent.iam.evaluate import Decision, Request, evaluate
+from credwatch_agent.snapshot.live import PERMISSIONS
+from examples.demo import agent, launch, world
 from examples.demo.plan import FIRST, plan
+from examples.demo.play import ENVIRONMENT, Files
+from examples.demo.policies import AUDIT
 from examples.demo.world import World
 
 pytestmark = pytest.mark.slow
@@ -181,6 +186,28 @@ def test_auditor_reads_configuration_and_no_data(shop: World) -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.list_objects_v2(Bucket="example-shop-invoices")
     s3.close()
+
+
+def test_credwatch_sees_the_agent_use_exactly_what_its_least_policy_grants(shop: World, tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    with agent.serving(files.db) as serving:
+        watched = {**ENVIRONMENT, "CREDWATCH_ENDPOINT": serving.url, **shop.auditor_environment()}
+        code, said = agent.command(["snapshot", "--out", str(files.snapshot)], extra=watched, capture=True)
+    assert code == 0, said
+    telemetry = files.telemetry()
+    [process] = telemetry.processes.values()
+    assert process.closed == sum(row.calls for row in telemetry.usage)
+    assert {row.usage.outcome for row in telemetry.usage} == {"allowed"}
+    used = [pair for row in telemetry.usage for pair in row.usage.authorizations if pair[0] != "sts:GetCallerIdentity"]
+    [statement] = AUDIT
+    granted = statement["Action"]
+    assert isinstance(granted, list)
+    # each call that needs a permission, and no permission without a call
+    assert {action for action, _ in used} == set(granted) == set(PERMISSIONS)
+    policy = parse("least", {"Version": "2012-10-17", "Statement": AUDIT})
+    for action, resources in used:
+        for resource in resources or ("*",):
+            assert evaluate(Request(action, resource, partial=True), identity=[policy]).decision is Decision.ALLOWED
 
 
 # --- counts -------------------------------------------------------------------------------------

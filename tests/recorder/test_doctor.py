@@ -21,7 +21,8 @@ from credwatch.cli import main
 from credwatch.doctor import edges
 from credwatch.doctor.checks import OTHERS, examine, exit_code
 from credwatch.doctor.command import render
-from credwatch.doctor.model import STATES, Answered, Line, Post, Python, Silent, Subject
+from credwatch.doctor.model import ANYWHERE, STATES, Answered, Line, Post, Python, Silent, Subject
+from credwatch.doctor.model import Agent as Named
 from credwatch.instrumentation import TESTED_BOTOCORE
 
 SECRET = "SENTINEL-secret"
@@ -54,6 +55,7 @@ def lines(
     python: Python | None = WELL,
     files: Mapping[str, str] | None = None,
     ask: Any = taking,
+    agent: Named = ANYWHERE,
     **more: Any,
 ) -> dict[str, list[Line]]:
     def text(name: str) -> str:
@@ -62,7 +64,7 @@ def lines(
         return (files or {})[name]
 
     told: dict[str, list[Line]] = {}
-    for line in examine(Subject("this process", python, environ, text, str, **more), ask, TESTED_BOTOCORE):
+    for line in examine(Subject("this process", python, environ, text, str, **more), ask, TESTED_BOTOCORE, agent):
         assert line.state in STATES
         told.setdefault(line.id, []).append(line)
     return told
@@ -216,17 +218,102 @@ def test_grpc_is_only_connected_to_and_says_so() -> None:
     assert "was not asked" in line.told
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [(b"credwatch-agent 1\n", "it is credwatch-agent"), (b"ok\n", "answers as"), (b"<html>", "not credwatch-agent")],
-)
-def test_it_does_not_pretend_to_know_what_the_agent_saw(body: bytes, words: str) -> None:
-    def ask(post: Post) -> Answered:
-        return TAKEN if post.method == "POST" else Answered(200, "", body)
+class Agent:
+    """An agent that has its own answer about processes, or what stands in its place; remembers what it was asked."""
 
-    [line] = lines(ON, ask=ask)["agent"]
-    assert line.state == "note"
-    assert words in line.told
+    def __init__(self, answer: Answered | Silent, health: bytes = b"credwatch-agent ok\n") -> None:
+        self._answer = answer
+        self._health = health
+        self.asked: list[Post] = []
+
+    def __call__(self, post: Post) -> Answered:
+        if post.method == "POST":
+            return TAKEN
+        if post.url.endswith("/healthz"):
+            return Answered(200, "", self._health)
+        if "/v1/processes" in post.url:
+            self.asked.append(post)
+            if isinstance(self._answer, Silent):
+                raise self._answer
+            return self._answer
+        return Answered(0, "", b"")  # a TCP connection
+
+
+S = 10**9
+
+
+def reported(**more: object) -> Answered:
+    process = {"process_id": "p", "calls": 3, "last_ns": 1_000 * S, "closed": False, **more}
+    return Answered(200, "application/json", json.dumps({"version": 1, "processes": [process]}).encode())
+
+
+NOBODY = Answered(200, "application/json", b'{"version": 1, "processes": []}')
+NAMED = Named("http://agent.example:4318/", {"authorization": SECRET})
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words", "named_state"),
+    [
+        (reported(), "ok", "yes: 3 calls counted, last report 4 s ago", "ok"),
+        (reported(calls=1, last_ns=880 * S), "ok", "1 call counted, last report 2 min ago", "ok"),
+        (reported(last_ns=1), "problem", "although it reports each 60 s", "problem"),
+        (reported(closed=True), "warning", "its recorder ended", "warning"),
+        (NOBODY, "unknown", "no report of it", "unknown"),
+        (Answered(401, "", b""), "note", "could not be asked: it wants a token", "unknown"),
+        (Answered(403, "", b""), "note", "could not be asked: this token may not read", "unknown"),
+        (Answered(404, "", b""), "note", "could not be asked: it is no credwatch-agent, or an older one", "unknown"),
+        (Answered(500, "", b""), "note", "could not be asked: it answers 500", "unknown"),
+        (Answered(200, "", b"<html>"), "note", "could not be asked: what answers is no", "unknown"),
+        (Answered(200, "", b"[]"), "note", "could not be asked: what answers is no", "unknown"),
+        (reported(last_ns="x"), "note", "could not be asked: what answers is no", "unknown"),
+        (Silent("no answer in 2 s"), "note", "could not be asked: no answer in 2 s", "unknown"),
+    ],
+)
+def test_whether_the_agent_has_seen_the_process_is_what_the_agent_says(
+    answer: Answered | Silent, state: str, words: str, named_state: str
+) -> None:
+    process: dict[str, Any] = {"fingerprint": "f1", "now_ns": 1_004 * S}
+    agent = Agent(answer)
+    told = lines(ON, ask=agent, **process)
+    assert [line.state for line in told["agent"]] == ["ok"]
+    [line] = told["seen"]
+    assert (line.state, words in line.told) == (state, True), line
+    assert agent.asked == [Post("GET", "http://agent:4318/v1/processes?fingerprint=f1", {})]
+    # with an address of its own, through a Collector or by gRPC too
+    for environ in ({**ON, "CREDWATCH_PROTOCOL": "grpc"}, ON):
+        agent = Agent(answer, b"a Collector")
+        told = lines(environ, ask=agent, agent=NAMED, **process)
+        assert [line.state for line in told["seen"]] == [named_state]
+        assert agent.asked == [
+            Post("GET", "http://agent.example:4318/v1/processes?fingerprint=f1", NAMED.headers or {})
+        ]
+        assert SECRET not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("environ", "health"),
+    [
+        (ON, b"ok\n"),
+        (ON, b"<html>"),
+        ({**ON, "CREDWATCH_PROTOCOL": "grpc"}, b"credwatch-agent ok\n"),
+        ({"CREDWATCH_ENABLED": "1"}, b""),
+    ],
+)
+def test_where_no_agent_takes_the_telemetry_it_could_not_be_asked(environ: Mapping[str, str], health: bytes) -> None:
+    agent = Agent(NOBODY, health)
+    told = lines(environ, ask=agent, fingerprint="f1")
+    [line] = told["seen"]
+    assert (line.state, agent.asked) == ("note", [])
+    assert line.told.startswith("could not be asked: its telemetry does not go straight to")
+    assert "--agent" in line.fix
+
+
+def test_a_process_that_cannot_be_told_apart_is_not_asked_for() -> None:
+    agent = Agent(reported())
+    assert [line.state for line in lines(ON, ask=agent, fingerprint="")["seen"]] == ["unknown"]
+    [line] = lines(ON, ask=agent)["seen"]
+    assert (line.state, "--pid" in line.told) == ("note", True)
+    assert agent.asked == []
 
 
 def test_text_fits_its_width_and_steers_no_terminal() -> None:
@@ -339,3 +426,12 @@ def test_another_process_is_seen_from_outside(flags: list[str], capsys: pytest.C
 def test_what_cannot_be_looked_at_exits_3(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--pid", "4194999"]) == 3
     assert capsys.readouterr().err.startswith("credwatch doctor: process 4194999 does not exist")
+
+
+@pytest.mark.parametrize(("url", "sentence"), [("agent:4318", "--agent wants"), ("", "--agent-headers cannot be read")])
+def test_a_wrong_option_is_one_sentence_and_exit_code_2(
+    url: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--agent", url, "--agent-headers", str(tmp_path / "gone")]) == 2
+    said = capsys.readouterr().err
+    assert (said.count("\n"), said.startswith(f"credwatch doctor: {sentence}")) == (1, True)

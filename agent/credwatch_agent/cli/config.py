@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from credwatch_agent.cli import toml
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN
 from credwatch_agent.cli.settings import PREFIX, SETTINGS, Given, Settings, given, settings, without_password
+from credwatch_agent.cli.tls import Tls
 from credwatch_agent.cli.token_file import read
 
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help=f"TOML file of settings; or set {PREFIX}CONFIG.")]
@@ -34,9 +36,15 @@ def check(config: Config = None) -> int:
     for setting in SETTINGS:
         text, origin, _ = texts[setting.name]
         shown = without_password(text) if setting.name == "db" else text
-        out.print(f"{setting.name:<12}{shown or '-':<40} {origin}", soft_wrap=True)
+        out.print(f"{setting.name:<16}{shown or '-':<40} {origin}", soft_wrap=True)
     if made.tokens is not None:
-        out.print(f"tokens are valid: {len(read(made.tokens))}", soft_wrap=True)
+        known = read(made.tokens)
+        expired = known.expired(time.time_ns())
+        told = f"tokens are valid: {len(known) - len(expired)}"
+        out.print(f"{told}; expired: {', '.join(expired)}" if expired else told, soft_wrap=True)
+    if made.tls_certificate and made.tls_key:
+        Tls(made.tls_certificate, made.tls_key, made.client_ca)
+        out.print("certificates are valid PEM, and the key fits", soft_wrap=True)
     return CLEAN
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from credwatch_agent.cli.failure import UsageError
 from credwatch_agent.cli.report import _emits
+from credwatch_agent.cli.stored import read_telemetry
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Settings, Signed, begins, join
 from credwatch_agent.iam.document import Policy, PolicyError, parse
 from credwatch_agent.snapshot import Index, Role, Snapshot, load
-from credwatch_agent.store.sqlite import SqliteStore
 
 
 def read_policies(path: Path) -> list[Policy]:
@@ -53,12 +52,11 @@ class Evidence:
     settings: Settings
 
 
-def read_evidence(role: str, db: Path, snapshot: Path, window: float) -> Evidence:
+def read_evidence(role: str, db: str, snapshot: Path, window: float) -> Evidence:
     """Compare one role of the snapshot with the telemetry. Raises UsageError, StoreError, SnapshotError."""
     taken = load(snapshot)
     found = find_role(taken, role)
-    with closing(SqliteStore.open(db, read_only=True)) as store:
-        telemetry = store.telemetry()
+    telemetry = read_telemetry(db)
     now_ns = time.time_ns()
     settings = Settings(window_days=window)
     index = Index(taken)

@@ -11,6 +11,7 @@ from credwatch_agent.cli.console import out
 from credwatch_agent.cli.diff import sentence
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence, read_policies
+from credwatch_agent.cli.stored import Db
 from credwatch_agent.evidence import Settings
 from credwatch_agent.iam.contain import Proved, Refuted, contain
 from credwatch_agent.recommend import lost
@@ -21,7 +22,7 @@ def policy_check(
     a: Annotated[Path, typer.Argument(help="The policy as it is: a document, or a JSON list of them.")],
     b: Annotated[Path, typer.Argument(help="The policy as it would be.")],
     role: Annotated[str, typer.Option(help="Name or ARN of the role that has it.")],
-    db: Annotated[Path, typer.Option(help="SQLite file that `serve` keeps.")],
+    db: Db,
     snapshot: Annotated[Path, typer.Option(help="File that `snapshot` wrote.")],
     window: Annotated[float, typer.Option(min=1e-6, help="Days of observed calls to keep.")] = Settings().window_days,
 ) -> int:

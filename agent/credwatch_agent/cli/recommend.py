@@ -12,6 +12,7 @@ import typer
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence
+from credwatch_agent.cli.stored import Db
 from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import cloudformation, policy_diff, policy_json, terraform
 from credwatch_agent.recommend import WHAT_TO_DO, Recommendation
@@ -32,7 +33,7 @@ class Resources(str, Enum):
 
 def recommend(
     role: Annotated[str, typer.Argument(help="Name or ARN of the role.")],
-    db: Annotated[Path, typer.Option(help="SQLite file that `serve` keeps.")],
+    db: Db,
     snapshot: Annotated[Path, typer.Option(help="File that `snapshot` wrote.")],
     window: Annotated[
         float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +11,17 @@ import typer
 from credwatch.operations.coverage import unobservable
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
+from credwatch_agent.cli.stored import Db, read_telemetry
 from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import json as as_json
 from credwatch_agent.exports import table
 from credwatch_agent.iam.catalogue import known
 from credwatch_agent.report import Report, build
 from credwatch_agent.snapshot import load
-from credwatch_agent.store.sqlite import SqliteStore
 
 
 def report(
-    db: Annotated[Path, typer.Option(help="SQLite file that `serve` keeps.")],
+    db: Db,
     snapshot: Annotated[Path, typer.Option(help="File that `snapshot` wrote.")],
     window: Annotated[
         float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
@@ -34,9 +33,7 @@ def report(
 ) -> int:
     """Compare granted with used. Exit code 0: clean, 1: findings, 2: usage, 3: something could not be known."""
     attached = load(snapshot)
-    with closing(SqliteStore.open(db, read_only=True)) as store:
-        telemetry = store.telemetry()
-    made = build(telemetry, attached, time.time_ns(), Settings(window_days=window), _emits)
+    made = build(read_telemetry(db), attached, time.time_ns(), Settings(window_days=window), _emits)
     if json:
         out.print(as_json.render(made), soft_wrap=True)
     else:

@@ -18,6 +18,7 @@ from credwatch_agent.cli.config import Config, gathered
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, CannotServe
 from credwatch_agent.cli.settings import DAY_NS, Settings
+from credwatch_agent.cli.tls import Http, Tls
 from credwatch_agent.cli.token_file import TokenFile
 from credwatch_agent.receiver import Ingest, create_app, create_server
 from credwatch_agent.store import StoreError
@@ -41,7 +42,16 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
     grpc_port: Annotated[
         str | None, typer.Option(metavar="PORT|off", help="Port of OTLP/gRPC; 0 takes a free one, `off` serves none.")
     ] = None,
-    tokens: Annotated[str | None, typer.Option(metavar="FILE", help="TOML file of bearer tokens.")] = None,
+    tokens: Annotated[
+        str | None, typer.Option(metavar="FILE", help="TOML file of bearer tokens and client certificates.")
+    ] = None,
+    tls_certificate: Annotated[
+        str | None, typer.Option(metavar="FILE", help="PEM file of the agent's certificate: TLS on both ports.")
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option(metavar="FILE", help="PEM file of its private key.")] = None,
+    client_ca: Annotated[
+        str | None, typer.Option(metavar="FILE", help="PEM file of authorities of client certificates (mTLS).")
+    ] = None,
     fold_after: Annotated[
         str | None, typer.Option(metavar="DAYS", help="Fold processes that have not reported for so long.")
     ] = None,
@@ -55,10 +65,12 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
     """
     flags = {
         "db": db, "host": host, "port": port, "grpc_port": grpc_port, "tokens": tokens,
+        "tls_certificate": tls_certificate, "tls_key": tls_key, "client_ca": client_ca,
         "fold_after": fold_after, "keep": keep, "log_format": log_format, "log_level": log_level,
     }  # fmt: skip
     _, told = gathered(config, flags)
     valid = TokenFile(told.tokens) if told.tokens else None
+    tls = Tls(told.tls_certificate, told.tls_key, told.client_ca) if told.tls_certificate and told.tls_key else None
     logs.start(told.log_format, told.log_level)
     store = open_store(told.db)
     try:
@@ -67,17 +79,21 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
                 # gRPC binds by itself and says little where it cannot: ask first
                 _bind(told.host, told.grpc_port, "--grpc-port").close()
             ingest = Ingest(store, now_ns=time.time_ns, tokens=valid)
-            rpc = None if told.grpc_port is None else _Rpc(ingest, _address(told.host), told.grpc_port)
+            rpc = None if told.grpc_port is None else _Rpc(ingest, _address(told.host), told.grpc_port, tls)
             uvicorn_config = uvicorn.Config(
                 create_app(ingest),
+                http=Http,
                 log_config=None,
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=_DRAIN_S,
                 server_header=False,
             )
-            if not told.loopback:
-                _log.warning("tokens and telemetry cross the network in the clear: put TLS in front of this agent")
+            if tls:
+                uvicorn_config.load()
+                uvicorn_config.ssl = tls.context()
+            elif not told.loopback:
+                _log.warning("tokens and telemetry cross the network in the clear: give `--tls-certificate`")
             _run(_Server(uvicorn_config, rpc, _Retention(ingest, told)), listener)
     finally:
         store.close()
@@ -111,21 +127,26 @@ class _Retention:
 class _Rpc:
     """The gRPC server, to be started and stopped within the event loop of the HTTP server."""
 
-    def __init__(self, ingest: Ingest, address: str, port: int) -> None:
+    def __init__(self, ingest: Ingest, address: str, port: int, tls: Tls | None) -> None:
         self._ingest = ingest
         self._address = address
         self._port = port
+        self._tls = tls
         self._server: Any = None
 
     async def start(self) -> str:
         """Listen; return where."""
         self._server = create_server(self._ingest)
+        place = _authority(self._address, self._port)
         try:
-            port = self._server.add_insecure_port(_authority(self._address, self._port))
+            if self._tls:
+                port = self._server.add_secure_port(place, self._tls.credentials())
+            else:
+                port = self._server.add_insecure_port(place)
         except RuntimeError:
             raise _cannot_listen(self._address, self._port, "address already in use", "--grpc-port") from None
         await self._server.start()
-        return f"grpc://{_authority(self._address, port)}"
+        return f"{'grpcs' if self._tls else 'grpc'}://{_authority(self._address, port)}"
 
     async def stop(self) -> None:
         """Let calls in flight end."""
@@ -144,7 +165,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         places = [await self._rpc.start()] if self._rpc else []
         await super().startup(sockets=sockets)
-        for place in [*map(_url, sockets or ()), *places]:
+        scheme = "https" if self.config.ssl else "http"
+        for place in [*(_url(scheme, listener) for listener in sockets or ()), *places]:
             out.print(f"listening on {place}", soft_wrap=True)
             _log.info("listening", extra={"fields": {"on": place}})
         self._retaining = asyncio.create_task(self._retention.run())
@@ -199,6 +221,6 @@ def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _url(listener: socket.socket) -> str:
+def _url(scheme: str, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://{_authority(host, port)}"
+    return f"{scheme}://{_authority(host, port)}"

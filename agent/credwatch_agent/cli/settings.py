@@ -31,6 +31,9 @@ class Settings:
     port: int
     grpc_port: int | None
     tokens: Path | None
+    tls_certificate: Path | None
+    tls_key: Path | None
+    client_ca: Path | None
     fold_after: float
     keep: float
     log_format: str
@@ -96,6 +99,10 @@ def _port_or_off(text: str) -> int | None:
         raise ValueError(f"{error}, or `off`") from None
 
 
+def _file(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
 def _days(text: str) -> float:
     try:
         days = float(text)
@@ -120,7 +127,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", _host, "address to listen on; one that is not loopback needs `tokens`"),
     Setting("port", "4318", _port, "port of OTLP/HTTP; 0 takes a free one"),
     Setting("grpc_port", "4317", _port_or_off, "port of OTLP/gRPC; 0 takes a free one, `off` serves none"),
-    Setting("tokens", "", lambda text: Path(text) if text else None, "TOML file of bearer tokens"),
+    Setting("tokens", "", _file, "TOML file of bearer tokens and client certificates"),
+    Setting("tls_certificate", "", _file, "PEM file of the agent's certificate and those above it: TLS on both ports"),
+    Setting("tls_key", "", _file, "PEM file of its private key, without a passphrase"),
+    Setting("client_ca", "", _file, "PEM file of authorities whose client certificates are believed (mTLS)"),
     Setting("fold_after", "100", _days, "days without a report after which a process is folded into a total"),
     Setting("keep", "400", _days, "days without a report after which a process or total is deleted"),
     Setting("log_format", "text", _one_of("text", "json"), "how events are written to stderr: `text` or `json`"),
@@ -180,6 +190,13 @@ def settings(texts: Mapping[str, Given]) -> Settings:
         raise UsageError(
             f"`{texts['host'].where}` is no loopback address: anyone who reaches it could write evidence; give "
             "`--tokens FILE`, or use 127.0.0.1 or ::1 and a Collector on this host for other hosts"
+        )
+    if (made.tls_certificate is None) != (made.tls_key is None):
+        raise UsageError("`--tls-certificate` and `--tls-key` are given together or not at all")
+    if made.client_ca and not (made.tls_certificate and made.tokens):
+        raise UsageError(
+            "`--client-ca` needs `--tls-certificate`, and in the file of `--tokens` the `[[certificate]]` rows that "
+            "say who may do what"
         )
     if made.keep < made.fold_after:
         raise UsageError(f"`{texts['keep'].where}` is shorter than the {made.fold_after:g} days of `--fold-after`")

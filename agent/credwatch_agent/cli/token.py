@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Annotated
 
 import typer
@@ -17,6 +18,9 @@ def token(
     account: Annotated[
         list[str] | None, typer.Option(help="AWS account that it may speak for; more than once for more.")
     ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0.01, max=36_500, help="Days until it expires; default: never.")
+    ] = None,
 ) -> int:
     """Print a row for the file of `serve --tokens` to stdout, and the token itself to stderr."""
     secret = new_token()
@@ -26,6 +30,9 @@ def token(
     except BadTokens as error:
         raise UsageError(str(error).removeprefix("token 1: ")) from None
     accounts = f"accounts = [{', '.join(repr(a) for a in account)}]\n".replace("'", '"') if account else ""
-    out.print(f'[[token]]\nname = "{name}"\nsha256 = "{row["sha256"]}"\nrole = "{role}"\n{accounts}', soft_wrap=True)
+    moment = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=days) if days else None
+    expires = f"expires = {moment:%Y-%m-%dT%H:%M:%SZ}\n" if moment else ""
+    text = f'[[token]]\nname = "{name}"\nsha256 = "{row["sha256"]}"\nrole = "{role}"\n{accounts}{expires}'
+    out.print(text, soft_wrap=True)
     err.print(secret, soft_wrap=True)
     return CLEAN

@@ -22,12 +22,12 @@ class TokenFile:
         """Read the file; raises `UsageError`."""
         self._path = path
         self._lock = threading.Lock()
-        self._seen = _mark(path)
+        self._seen = mark(path)
         self._tokens = read(path)
 
     def __call__(self) -> Tokens:
         with self._lock:
-            seen = _mark(self._path)
+            seen = mark(self._path)
             if seen != self._seen:
                 self._seen = seen
                 self._reread()
@@ -53,7 +53,8 @@ def read(path: Path) -> Tokens:
         raise UsageError(f"`{path}`: {error}") from None
 
 
-def _mark(path: Path) -> tuple[int, ...]:
+def mark(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file does, also when another takes its place."""
     try:
         found: os.stat_result = path.stat()
     except OSError:

@@ -17,11 +17,11 @@ import typer
 
 from credwatch_agent.cli.console import err
 from credwatch_agent.cli.failure import CLEAN, UsageError
+from credwatch_agent.cli.stored import Db
 from credwatch_agent.records import Batch, Health, Span, UsagePoint
 from credwatch_agent.store import texts
 from credwatch_agent.store.location import open_store
 
-Db = Annotated[str, typer.Option(metavar="PATH|URL", help="SQLite file or `postgresql://` URL.")]
 _SPANS = 1_000
 
 

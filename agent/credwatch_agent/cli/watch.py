@@ -13,6 +13,7 @@ import typer
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
 from credwatch_agent.cli.policies import Evidence, find_role, read_evidence
+from credwatch_agent.cli.stored import Db
 from credwatch_agent.compare import Use, uses_of
 from credwatch_agent.evidence.settings import DAY_NS
 from credwatch_agent.recommend import watch as after_change
@@ -27,7 +28,7 @@ IDENTITY = frozenset({"", "identity-based"})
 
 def watch(
     role: Annotated[str, typer.Argument(help="Name or ARN of the role.")],
-    db: Annotated[Path, typer.Option(help="SQLite file that `serve` keeps.")],
+    db: Db,
     before: Annotated[Path, typer.Option(help="Snapshot from before the change.")],
     snapshot: Annotated[Path, typer.Option(help="Snapshot from after it.")],
     since: Annotated[

@@ -6,8 +6,8 @@ point means. Store, clock and limits are arguments. Success is said only after t
 
 from __future__ import annotations
 
-from credwatch_agent.receiver.http import JSON, PROTOBUF, create_app
+from credwatch_agent.receiver.http import JSON, PEER, PROTOBUF, create_app
 from credwatch_agent.receiver.ingest import Ingest, Limits, Refused
 from credwatch_agent.receiver.rpc import create_server
 
-__all__ = ["JSON", "PROTOBUF", "Ingest", "Limits", "Refused", "create_app", "create_server"]
+__all__ = ["JSON", "PEER", "PROTOBUF", "Ingest", "Limits", "Refused", "create_app", "create_server"]

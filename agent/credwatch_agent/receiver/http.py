@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -15,12 +16,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from credwatch_agent import otlp
+from credwatch_agent.access import Caller
 from credwatch_agent.receiver.ingest import CODES, NO_LOGS, UNKNOWN, Body, Ingest, Refused, Signal, too_large
 from credwatch_agent.receiver.meters import CONTENT_TYPE
+from credwatch_agent.records import Seen
 from credwatch_agent.store import StoreError
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
+PEER = "credwatch.peer"
+"""Key of the connection's state: the alternative names of the client's verified certificate."""
 _ENCODINGS: dict[str, otlp.Encoding] = {PROTOBUF: "protobuf", JSON: "json"}
 
 
@@ -32,6 +37,7 @@ def create_app(ingest: Ingest) -> Starlette:
             Route("/v1/metrics", edge.metrics, methods=["POST"]),
             Route("/v1/traces", edge.traces, methods=["POST"]),
             Route("/v1/logs", edge.logs, methods=["POST"]),
+            Route("/v1/processes", edge.processes, methods=["GET"]),
             Route("/healthz", edge.healthz, methods=["GET"]),
             Route("/readyz", edge.readyz, methods=["GET"]),
             Route("/metrics", edge.own_metrics, methods=["GET"]),
@@ -61,15 +67,29 @@ class _Edge:
         return PlainTextResponse("credwatch-agent ok\n")
 
     async def own_metrics(self, request: Request) -> Response:
-        self._ingest.admit(request.headers.get("authorization"), "read")
+        self._admit(request, "read")
         return Response(await run_in_threadpool(self._ingest.exposition), media_type=CONTENT_TYPE)
+
+    async def processes(self, request: Request) -> Response:
+        # `credwatch doctor` asks whether a process was seen
+        self._admit(request, "read")
+        asked = {name: value for name in ("id", "fingerprint") if (value := request.query_params.get(name))}
+        if len(asked) != 1:
+            raise Refused(400, "ask for one process: `/v1/processes?id=…` or `/v1/processes?fingerprint=…`")
+        found = await run_in_threadpool(self._ingest.store.seen, asked.get("id", ""), asked.get("fingerprint", ""))
+        document = {"version": 1, "processes": [_told(each) for each in found]}
+        return Response(json.dumps(document), media_type=JSON)
 
     async def readyz(self, _: Request) -> Response:
         await run_in_threadpool(self._ingest.store.check)
         return PlainTextResponse("ok\n")
 
+    def _admit(self, request: Request, what: Literal["ingest", "read"]) -> Caller:
+        peer = request.scope.get("state", {}).get(PEER, ())
+        return self._ingest.admit(request.headers.get("authorization"), peer, what)
+
     async def _export(self, request: Request, signal: Signal) -> Response:
-        caller = self._ingest.admit(request.headers.get("authorization"), "ingest")
+        caller = self._admit(request, "ingest")
         content_type, compressed = _headers(request)
 
         async def read() -> Body:
@@ -94,6 +114,21 @@ class _Edge:
         content_type = _media_type(request)
         message = Status(code=CODES.get(status, UNKNOWN), message=sentence)
         return _response(status, message, content_type if content_type in _ENCODINGS else JSON, headers)
+
+
+def _told(seen: Seen) -> dict[str, Any]:
+    process = seen.process
+    if seen.folded:
+        return {"process_id": process.process_id, "folded": True}
+    return {
+        "process_id": process.process_id,
+        "folded": False,
+        "first_ns": process.first_ns,
+        "last_ns": process.last_ns,
+        "calls": seen.calls,
+        "closed": process.closed is not None,
+        "claimed": process.claimed,
+    }
 
 
 def _media_type(request: Request) -> str:

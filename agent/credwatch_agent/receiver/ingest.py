@@ -12,7 +12,7 @@ import io
 import logging
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -106,17 +106,26 @@ class Ingest:
         self._taken = 0
         self._workers = asyncio.Semaphore(self.limits.workers)
 
-    def admit(self, authorization: str | None, what: Literal["ingest", "read"]) -> Caller:
-        """Return who sends an `Authorization` header, else refuse: before anything of the request is read."""
+    def admit(self, authorization: str | None, peer: Sequence[str], what: Literal["ingest", "read"]) -> Caller:
+        """Return who sends a request, else refuse: before anything of it is read.
+
+        By its `Authorization` header, else by `peer`, the alternative names of its verified certificate.
+        """
         if self._tokens is None:
             return ANYONE
-        scheme, _, token = (authorization or "").partition(" ")
-        caller = self._tokens().find(token.strip()) if scheme.lower() == "bearer" else None
-        if caller is None:
+        tokens = self._tokens()
+        if authorization or not peer:
+            scheme, _, token = (authorization or "").partition(" ")
+            caller = tokens.find(token.strip()) if scheme.lower() == "bearer" else None
             what_is_wrong = "the token is not one of this agent's" if authorization else "no token was sent"
+        else:
+            caller, what_is_wrong = tokens.of_certificate(peer), "the certificate is not one of this agent's"
+        if caller is None:
             raise Refused(401, f"{what_is_wrong}: send `Authorization: Bearer TOKEN`")
+        if caller.expired(self._now_ns()):
+            raise Refused(401, f"the time of `{caller.name}` is over: it `expires` in the agent's file of tokens")
         if not caller.may(what):
-            raise Refused(403, f"the token `{caller.name}` has the role `{caller.role}`, which may not {what}")
+            raise Refused(403, f"`{caller.name}` has the role `{caller.role}`, which may not {what}")
         return caller
 
     def refused(self, error: Exception) -> Refused:

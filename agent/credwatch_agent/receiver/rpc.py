@@ -65,7 +65,7 @@ def _exporter(ingest: Ingest, signal: Signal) -> _Handler:
             raise Refused(400, "the call carries no request")
 
         try:
-            caller = ingest.admit(_authorization(context), "ingest")
+            caller = ingest.admit(_authorization(context), _peer(context), "ingest")
             return (await ingest.export(signal, "protobuf", read, caller)).SerializeToString()
         except (Refused, StoreError, otlp.Malformed) as error:
             return await _abort(context, ingest.refused(error), ingest.limits.retry_after_s)
@@ -77,6 +77,14 @@ def _authorization(context: _Context) -> str | None:
     found = (value for key, value in context.invocation_metadata() or () if key == "authorization")
     value = next(found, None)
     return value if value is None or isinstance(value, str) else ""
+
+
+def _peer(context: _Context) -> list[str]:
+    """Return the alternative names of the client's verified certificate."""
+    said = context.auth_context()
+    return [
+        f"{kind}:{name.decode(errors='replace')}" for kind in ("dns", "uri") for name in said.get(f"peer_{kind}", ())
+    ]
 
 
 async def _refuse_logs(_: AsyncIterator[bytes], context: _Context) -> bytes:

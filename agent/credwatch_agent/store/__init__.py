@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
-from credwatch_agent.records import Batch, Span, Telemetry
+from credwatch_agent.records import Batch, Seen, Span, Telemetry
 
 MAX_SPANS = 10_000
 """Spans that a store keeps: the latest to arrive."""
+
+
+MAX_SEEN = 8
+"""Processes that `seen` returns at most."""
 
 
 class StoreError(Exception):
@@ -57,6 +61,12 @@ class Store(Protocol):
 
     def spans(self, trace_id: str = "", limit: int = MAX_SPANS) -> tuple[Span, ...]:
         """Return the latest spans, of one trace if named, in the order of their start."""
+
+    def seen(self, process_id: str = "", fingerprint: str = "") -> tuple[Seen, ...]:
+        """Return the process with an id, or those with a `credwatch.process.fingerprint`, the latest to report first.
+
+        One of the two is given. More than one has a fingerprint where a process executed another program.
+        """
 
     def retain(self, fold_before_ns: int, forget_before_ns: int) -> Retained:
         """Fold processes that last reported before one time, forget what did before another.

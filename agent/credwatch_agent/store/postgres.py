@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from credwatch.semconv import RECORDER_CLOSED
-from credwatch_agent.records import Batch, Span, Telemetry
-from credwatch_agent.store import MAX_SPANS, Retained, StoreError, Summary, texts
-from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, points_of, telemetry, totals
+from credwatch.semconv import PROCESS_FINGERPRINT, RECORDER_CLOSED
+from credwatch_agent.records import Batch, Seen, Span, Telemetry
+from credwatch_agent.store import MAX_SEEN, MAX_SPANS, Retained, StoreError, Summary, texts
+from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, points_of, seen, telemetry, totals
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -95,6 +95,9 @@ _ALL_ROWS = """SELECT process_id, kind, text, start_ns, value, point.last_ns, ex
     JOIN process ON process.id = point.process JOIN attributes ON attributes.id = point.attributes"""
 
 _ROWS = f"{_ALL_ROWS} WHERE process.last_ns >= %s ORDER BY process.id, attributes.id, start_ns"
+
+_SEEN = """SELECT process_id, resource, first_ns, last_ns, claimed::int, folded IS NOT NULL FROM process
+    WHERE {} ORDER BY last_ns DESC LIMIT %s"""
 
 _TOMBSTONES = """SELECT process.process_id, total.process_id FROM process JOIN process AS total
     ON total.id = process.folded ORDER BY process.id"""
@@ -201,6 +204,14 @@ class PostgresStore:
             rows = connection.execute(_ROWS, (since_ns,)).fetchall()
             tombstones = connection.execute(_TOMBSTONES).fetchall()
         return [Kept(*row) for row in processes], [Row(*row) for row in rows], tombstones
+
+    def seen(self, process_id: str = "", fingerprint: str = "") -> tuple[Seen, ...]:
+        mark = texts.member(PROCESS_FINGERPRINT, fingerprint)
+        where, value = ("process_id = %s", process_id) if process_id else ("strpos(resource, %s) > 0", mark)
+        with self._transaction() as connection:
+            found = connection.execute(_SEEN.format(where), (value, MAX_SEEN)).fetchall()
+            rows = _rows_of(connection, [row[0] for row in found])
+        return seen([(Kept(*kept), folded) for *kept, folded in found], rows)
 
     def retain(self, fold_before_ns: int, forget_before_ns: int) -> Retained:
         folded = 0

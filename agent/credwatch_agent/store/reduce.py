@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from credwatch.semconv import RECORDER_CLOSED
-from credwatch_agent.records import Batch, Health, KeySighting, Process, Telemetry, UsagePoint, UsageRow
+from credwatch.semconv import PROCESS_FINGERPRINT, RECORDER_CLOSED
+from credwatch_agent.records import Batch, Health, KeySighting, Process, Seen, Telemetry, UsagePoint, UsageRow
 from credwatch_agent.store import texts
 
 
@@ -73,20 +73,30 @@ def telemetry(processes: Iterable[Kept], rows: Iterable[Row], since_ns: int) -> 
     closed = {s.process_id: s.value for s in sums if s.kind == "health" and s.text == RECORDER_CLOSED}
     recent = [s for s in sums if s.last_ns >= since_ns]
     return Telemetry(
-        {
-            p.process_id: Process(
-                p.process_id,
-                texts.to_mapping(p.resource),
-                p.first_ns,
-                p.last_ns,
-                closed.get(p.process_id),
-                bool(p.claimed),
-            )
-            for p in processes
-        },
+        {p.process_id: _process(p, closed.get(p.process_id)) for p in processes},
         tuple(_usage(s) for s in recent if s.kind == "usage"),
         tuple(_key(s) for s in recent if s.kind == "key"),
     )
+
+
+def _process(kept: Kept, closed: int | None) -> Process:
+    resource = texts.to_mapping(kept.resource)
+    return Process(kept.process_id, resource, kept.first_ns, kept.last_ns, closed, bool(kept.claimed))
+
+
+def seen(processes: Iterable[tuple[Kept, bool]], rows: Iterable[Row]) -> tuple[Seen, ...]:
+    """Return processes in short, the latest to report first: each with whether it was folded, and all their rows."""
+    calls: defaultdict[str, int] = defaultdict(int)
+    closed: defaultdict[str, int] = defaultdict(int)
+    for row in rows:
+        if row.kind == "usage":
+            calls[row.process_id] += row.value
+        elif row.kind == "health" and row.text == RECORDER_CLOSED:
+            closed[row.process_id] += row.value
+    found = [
+        Seen(_process(kept, closed.get(kept.process_id)), calls[kept.process_id], folded) for kept, folded in processes
+    ]
+    return tuple(sorted(found, key=lambda each: -each.process.last_ns))
 
 
 def points_of(batch: Batch) -> list[Row]:
@@ -143,6 +153,7 @@ _DAY_NS = 86_400 * 10**9
 _BIGGEST = 2**63 - 1
 _OF_INSTANCES = frozenset(
     {
+        PROCESS_FINGERPRINT,
         "aws.ecs.container.arn",
         "aws.ecs.task.arn",
         "aws.ecs.task.id",

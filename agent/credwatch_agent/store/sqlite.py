@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 
-from credwatch.semconv import RECORDER_CLOSED, Usage
-from credwatch_agent.records import Batch, Span, Telemetry
-from credwatch_agent.store import MAX_SPANS, Retained, StoreError, Summary, texts
-from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, telemetry, totals
+from credwatch.semconv import PROCESS_FINGERPRINT, RECORDER_CLOSED, Usage
+from credwatch_agent.records import Batch, Seen, Span, Telemetry
+from credwatch_agent.store import MAX_SEEN, MAX_SPANS, Retained, StoreError, Summary, texts
+from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, seen, telemetry, totals
 
 APPLICATION_ID = 0x63726477  # "crdw": SQLite's mark of whose file it is
 
@@ -74,6 +74,9 @@ _ALL_ROWS = """SELECT process_id, kind, text, start_ns, value, point.last_ns, ex
 _ROWS = f"{_ALL_ROWS} WHERE process.last_ns >= ? ORDER BY process.id, attributes.id"
 
 _PROCESSES = "SELECT process_id, resource, first_ns, last_ns, claimed FROM process WHERE folded IS NULL"
+
+_SEEN = """SELECT process_id, resource, first_ns, last_ns, claimed, folded IS NOT NULL FROM process
+    WHERE {} ORDER BY last_ns DESC LIMIT ?"""
 
 _TOMBSTONES = """SELECT process.process_id, total.process_id FROM process JOIN process AS total
     ON total.id = process.folded ORDER BY process.id"""
@@ -177,6 +180,14 @@ class SqliteStore:
                 [Row(*row) for row in connection.execute(_ROWS, (since_ns,))],
                 connection.execute(_TOMBSTONES).fetchall(),
             )
+
+    def seen(self, process_id: str = "", fingerprint: str = "") -> tuple[Seen, ...]:
+        mark = texts.member(PROCESS_FINGERPRINT, fingerprint)
+        where, value = ("process_id = ?", process_id) if process_id else ("instr(resource, ?)", mark)
+        with self._transaction("DEFERRED") as connection:
+            found = connection.execute(_SEEN.format(where), (value, MAX_SEEN)).fetchall()
+            rows = self._rows_of(connection, [row[0] for row in found])
+        return seen([(Kept(*kept), bool(folded)) for *kept, folded in found], rows)
 
     def retain(self, fold_before_ns: int, forget_before_ns: int) -> Retained:
         folded = 0

