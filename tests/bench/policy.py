@@ -29,10 +29,11 @@ from credwatch_agent.evidence import join
 from credwatch_agent.iam.contain import Proved, contain
 from credwatch_agent.iam.document import Policy, parse
 from credwatch_agent.iam.evaluate import Request, evaluate
-from credwatch_agent.recommend import Attached, Settings, recommend
+from credwatch_agent.recommend import Settings, recommend
+from credwatch_agent.recommend.view import attached_to
 from credwatch_agent.snapshot import Index, read_files
 from tests.bench.__main__ import Gate
-from tests.bench.account import CALLS, DAY_NS, POLICIES, account, details, telemetry
+from tests.bench.account import CALLS, DAY_NS, POLICIES, REGION, account, calls, details, telemetry
 
 CLOUDSPLAINING = "cloudsplaining==0.9.1"
 ROLES = 500
@@ -61,37 +62,36 @@ def timed(work: Callable[[], object]) -> float:
 # --- a whole account, in a process of its own -------------------------------------------------------
 
 
-def whole_account(path: Path, roles: int) -> dict[str, float]:
-    """Return the seconds of each step over the account in a file of `details`."""
-    made = list(account(roles))
-    told = telemetry(made)
-    context = {"aws:RequestedRegion": "eu-west-1"}
+def whole_account(directory: Path) -> dict[str, float]:
+    """Return the seconds of each step over the account that `write_account` put into a directory."""
+    made = [[(action, resource) for action, resource in each] for each in json.loads(_calls(directory).read_text())]
+    context = {"aws:RequestedRegion": REGION}
     indexes: list[Index] = []
-    parsed: list[list[Policy]] = []
+    parsed: list[Sequence[Policy]] = []
     smaller: list[list[Policy]] = []
     proved: list[bool] = []
 
     def load() -> None:
-        taken = read_files([path], 0)
+        taken = read_files([_details(directory)], 0)
         indexes.append(Index(taken))
         by_name = {role.name: role for role in taken.roles}
-        of_roles = (by_name[f"app-{number}"] for number in range(roles))
+        of_roles = (by_name[f"app-{number}"] for number in range(len(made)))
         parsed.extend([parse(each.name, each.document) for each in role.policies] for role in of_roles)
 
     def decide() -> None:
-        for policies, (_, calls) in zip(parsed, made, strict=True):
-            for each in calls:
-                evaluate(Request(each.action, each.resources[0], context=context), identity=policies)
+        for policies, asked in zip(parsed, made, strict=True):
+            for action, resource in asked:
+                evaluate(Request(action, resource, context=context), identity=policies)
 
     def compared() -> None:
         (index,) = indexes
-        compare(index, join(told, index, 0), 90 * DAY_NS, Window(), lambda _action: True)
+        compare(index, join(telemetry(made), index, 0), 90 * DAY_NS, Window(), lambda _action: True)
 
     def recommended() -> None:
         settings = Settings(0, 90 * DAY_NS)
-        for documents, calls in made:
-            attached = [Attached.read(f"p{at}", each) for at, each in enumerate(documents)]
-            found = recommend("role", attached, calls, settings)
+        roles = {role.name: role for role in indexes[0].snapshot.roles}
+        for number, asked in enumerate(made):
+            found = recommend("role", attached_to(roles[f"app-{number}"]), calls(asked), settings)
             smaller.append([parse(each.name, each.document) for each in found.policies if each.document["Statement"]])
 
     def proofs() -> None:
@@ -100,7 +100,7 @@ def whole_account(path: Path, roles: int) -> dict[str, float]:
     steps = {"load": load, "evaluate": decide, "compare": compared, "recommend": recommended, "contain": proofs}
     took = {name: timed(work) for name, work in steps.items()}
     if not all(proved):
-        raise SystemExit(f"{proved.count(False)} of {roles} recommendations are not proved")
+        raise SystemExit(f"{proved.count(False)} of {len(made)} recommendations are not proved")
     return took
 
 
@@ -125,10 +125,9 @@ def run(command: Sequence[str], directory: Path) -> Ended:
     return Ended(printed, used.ru_utime + used.ru_stime, used.ru_maxrss / 1_024)
 
 
-def ours(path: Path, roles: int) -> tuple[Ended, Mapping[str, float]]:
+def ours(directory: Path) -> tuple[Ended, Mapping[str, float]]:
     """Run `whole_account` in a process of its own."""
-    root = Path(__file__).parents[2]
-    ended = run([sys.executable, "-m", "tests.bench.policy", "--account", str(path), "--roles", str(roles)], root)
+    ended = run([sys.executable, "-m", "tests.bench.policy", "--account", str(directory)], Path(__file__).parents[2])
     took: dict[str, float] = json.loads(ended.printed)
     return ended, took
 
@@ -150,9 +149,21 @@ def cloudsplaining(path: Path, directory: Path) -> Ended | None:
 
 
 def write_account(directory: Path, roles: int) -> Path:
-    path = directory / f"account-{roles}.json"
-    path.write_text(json.dumps(details(list(account(roles)))), encoding="utf-8")
-    return path
+    """Write the account as the AWS CLI does, and the calls of its roles, into a directory of its own."""
+    made = list(account(roles))
+    into = directory / f"account-{roles}"
+    into.mkdir()
+    _details(into).write_text(json.dumps(details(made)), encoding="utf-8")
+    _calls(into).write_text(json.dumps([role.calls for role in made]), encoding="utf-8")
+    return into
+
+
+def _details(directory: Path) -> Path:
+    return directory / "details.json"
+
+
+def _calls(directory: Path) -> Path:
+    return directory / "calls.json"
 
 
 # --- warm, in this process --------------------------------------------------------------------------
@@ -164,9 +175,9 @@ def beside_moto() -> tuple[float, float]:
     from moto.iam.access_control import IAMPolicy
 
     made = list(account(100))
-    mine = [[parse(f"p{at}", each) for at, each in enumerate(documents)] for documents, _ in made]
-    theirs = [[IAMPolicy({"policy_document": each}) for each in documents] for documents, _ in made]
-    requests = [[Request(each.action, each.resources[0]) for each in calls] for _, calls in made]
+    mine = [[parse(each.name, each.document) for each in role.policies] for role in made]
+    theirs = [[IAMPolicy({"policy_document": json.dumps(each.document)}) for each in role.policies] for role in made]
+    requests = [[Request(action, resource) for action, resource in role.calls] for role in made]
 
     def evaluate_ours() -> None:
         for policies, asked in zip(mine, requests, strict=True):
@@ -193,9 +204,9 @@ def bench(roles: int, directory: Path) -> list[Gate]:
     print(f"warm evaluations a second, {POLICIES} policies each, median of {ROUNDS} interleaved rounds")
     print(f"  credwatch {mine:10,.0f}\n  moto      {moto:10,.0f}\n  ratio     {mine / moto:10.1f}")
     path = write_account(directory, roles)
-    small, took = ours(path, roles)
-    scan = cloudsplaining(path, directory)
-    large, took_large = ours(write_account(directory, TIMES * roles), TIMES * roles)
+    small, took = ours(path)
+    scan = cloudsplaining(_details(path), directory)
+    large, took_large = ours(write_account(directory, TIMES * roles))
     print(f"\nprocessor seconds{'':7}{roles:>8,}{TIMES * roles:>10,} roles, {POLICIES} policies and {CALLS} calls each")
     for name, seconds in took.items():
         print(f"  {name:20}{seconds:10.2f}{took_large[name]:10.2f}")
@@ -225,7 +236,7 @@ def main() -> int:
     parser.add_argument("--account", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.account:
-        print(json.dumps(whole_account(arguments.account, arguments.roles)))
+        print(json.dumps(whole_account(arguments.account)))
         return 0
     with tempfile.TemporaryDirectory() as directory:
         gates = bench(arguments.roles, Path(directory))
