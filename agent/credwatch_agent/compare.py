@@ -32,7 +32,7 @@ from credwatch_agent.evidence import (
 from credwatch_agent.evidence.baselines import Forwarded, baseline, forwarding
 from credwatch_agent.evidence.verdict import UNSEEN
 from credwatch_agent.iam import document as documents
-from credwatch_agent.iam.catalogue import expand
+from credwatch_agent.iam.catalogue import canonical, expand
 from credwatch_agent.iam.context import EVERY_OTHER, Truth
 from credwatch_agent.iam.document import PolicyError, Statement
 from credwatch_agent.iam.judge import applies
@@ -126,20 +126,21 @@ _STRENGTH = (State.USED, State.INSUFFICIENT, State.UNOBSERVABLE, State.UNUSED)
 
 def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits: Emits) -> tuple[RoleView, ...]:
     """Return the comparison of every role of the snapshot, in the order of their ARNs."""
+    unseen = _Unseen(emits)
     return tuple(
-        _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, emits)
+        _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, unseen)
         for role in index.snapshot.roles
     )
 
 
-def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
+def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, unseen: _Unseen) -> RoleView:
     parsed, read, problems = _parse(role)
     uses = tuple(uses_of(signed))
     attributed = _attribute(parsed, uses)
     served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
-    unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits)
+    doubts = _Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen.of(coverage.gaps))
     views = tuple(
-        StatementView(each.policy, each.statement, tuple(_grants(each.statement, seen, unseen)))
+        StatementView(each.policy, each.statement, _grants(each.statement, seen, doubts))
         for each, seen in zip(parsed, attributed.seen, strict=True)
     )
     return RoleView(role, coverage, views, uses, attributed.unexplained, problems, read)
@@ -152,10 +153,6 @@ class _Attached(NamedTuple):
     statement: Statement
 
 
-# the same managed policy is attached to many roles
-_document = lru_cache(maxsize=4096)(documents.parse)
-
-
 def _parse(role: Role) -> tuple[list[_Attached], tuple[documents.Policy, ...], tuple[str, ...]]:
     """Parse each policy on its own: one that does not parse is a problem, the others are unaffected."""
     parsed: list[_Attached] = []
@@ -166,7 +163,7 @@ def _parse(role: Role) -> tuple[list[_Attached], tuple[documents.Policy, ...], t
             problems.append(f"policy `{policy.name}` of role `{role.name}`: the snapshot holds no document of it")
             continue
         try:
-            document = _document(policy.name, policy.document)
+            document = documents.parse_text(policy.name, policy.document)
         except PolicyError as error:
             problems.append(f"policy `{policy.name}` of role `{role.name}` does not parse: {error}")
             continue
@@ -305,24 +302,95 @@ def _may_meet(known: str, begins: tuple[str, ...]) -> bool:
 # --- state ------------------------------------------------------------------------------------------
 
 
-class _Unseen(NamedTuple):
+class _Unseen:
+    """The grants of actions of which nothing is known but their role's gaps: nearly all of them, so made once.
+
+    What is known of single roles beside their gaps is laid over them by `_grants`.
+    """
+
+    def __init__(self, emits: Emits) -> None:
+        self.emits = emits
+        self._of: dict[tuple[Gap, ...], _WithGaps] = {}
+
+    def of(self, gaps: tuple[Gap, ...]) -> _WithGaps:
+        """Return the grants of roles with these gaps; those of the last _MAX_GAPS sets are remembered."""
+        found = self._of.get(gaps)
+        if found is None:
+            if len(self._of) >= _MAX_GAPS:
+                del self._of[next(iter(self._of))]
+            found = self._of[gaps] = _WithGaps(gaps, self.emits)
+        return found
+
+
+_MAX_GAPS = 64
+
+
+class _WithGaps:
+    """One grant for each action, and one tuple for each list of actions."""
+
+    def __init__(self, gaps: tuple[Gap, ...], emits: Emits) -> None:
+        self._gaps = gaps
+        self.emits = emits
+        self._verdict = Verdict(State.INSUFFICIENT, gaps)
+        self._grants: dict[str, Grant] = {}
+        self._tuples: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Grant, ...]] = {}
+
+    def of(self, statement: Statement) -> tuple[Grant, ...]:
+        key = statement.actions, statement.not_actions
+        found = self._tuples.get(key)
+        if found is None:
+            found = self._tuples[key] = tuple(self._grants.get(each) or self._make(each) for each in granted(statement))
+        return found
+
+    def _make(self, action: str) -> Grant:
+        verdict = judge(action, UNSEEN, self._gaps, (), self.emits)
+        grant = self._grants[action] = Grant(action, self._verdict if verdict == self._verdict else verdict)
+        return grant
+
+
+class _Doubts(NamedTuple):
     """What decides on the actions of a role that were not seen: see `judge`."""
 
     gaps: tuple[Gap, ...]
     infrastructure: tuple[str, ...]
     forwarded: Forwarded
-    emits: Emits
+    unseen: _WithGaps
 
 
-def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _Unseen) -> Iterator[Grant]:
-    for action in granted(statement):
-        sightings = seen.get(action.lower(), [])
-        certain = [sighting.use for sighting in sightings if sighting.certain]
-        verdict = judge(
-            action, _seen(action, sightings), unseen.gaps, unseen.infrastructure, unseen.emits, unseen.forwarded
-        )
-        resources = tuple(sorted({use.resource for use in certain}))
-        yield Grant(action, verdict, sum(use.calls for use in certain), resources)
+def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], doubts: _Doubts) -> tuple[Grant, ...]:
+    unseen = doubts.unseen.of(statement)
+    blind = _blind(doubts.infrastructure, doubts.forwarded)
+    if not seen and not blind:
+        return unseen
+    actions = granted(statement)
+    known = {*map(canonical, seen), *(blind.intersection(actions) if len(actions) < len(blind) else blind)}
+    found = list(unseen)
+    for action in known:
+        at = bisect_left(actions, action)
+        if at < len(actions) and actions[at] == action:
+            found[at] = _grant(action, seen.get(action.lower(), []), doubts)
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _blind(infrastructure: tuple[str, ...], forwarded: Forwarded) -> frozenset[str]:
+    """Return the known actions that a role may use unseen, beside those that any role may."""
+    patterns = {*infrastructure, *(pattern for _, of_call in forwarded for pattern in of_call)}
+    return frozenset(action for pattern in patterns for action in expand(pattern))
+
+
+def _grant(action: str, sightings: list[_Sighting], doubts: _Doubts) -> Grant:
+    certain = [sighting.use for sighting in sightings if sighting.certain]
+    verdict = judge(
+        action,
+        _seen(action, sightings),
+        doubts.gaps,
+        doubts.infrastructure,
+        doubts.unseen.emits,
+        doubts.forwarded,
+    )
+    resources = tuple(sorted({use.resource for use in certain}))
+    return Grant(action, verdict, sum(use.calls for use in certain), resources)
 
 
 def _seen(action: str, sightings: list[_Sighting]) -> Seen:

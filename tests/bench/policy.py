@@ -27,7 +27,7 @@ from credwatch_agent.compare import compare
 from credwatch_agent.evidence import Settings as Window
 from credwatch_agent.evidence import join
 from credwatch_agent.iam.contain import Proved, contain
-from credwatch_agent.iam.document import Policy, parse
+from credwatch_agent.iam.document import Policy, parse, parse_text
 from credwatch_agent.iam.evaluate import Request, evaluate
 from credwatch_agent.recommend import Settings, recommend
 from credwatch_agent.recommend.view import attached_to
@@ -76,7 +76,7 @@ def whole_account(directory: Path) -> dict[str, float]:
         indexes.append(Index(taken))
         by_name = {role.name: role for role in taken.roles}
         of_roles = (by_name[f"app-{number}"] for number in range(len(made)))
-        parsed.extend([parse(each.name, each.document) for each in role.policies] for role in of_roles)
+        parsed.extend([parse_text(each.name, each.document) for each in role.policies] for role in of_roles)
 
     def decide() -> None:
         for policies, asked in zip(parsed, made, strict=True):

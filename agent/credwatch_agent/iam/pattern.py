@@ -12,7 +12,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from credwatch_agent.iam.context import Context, Presence, Truth, either
+from credwatch_agent.iam.context import Context, Presence
 
 MAX_BACKTRACKING_STARS = 4
 """Above this a regular expression may take polynomial time; the linear automaton is used instead."""
@@ -151,89 +151,38 @@ def has_variables(pattern: Tokens) -> bool:
 
 
 class Globs:
-    """A union of patterns without variables, compiled once."""
+    """A union of patterns without variables, compiled once, when first asked."""
 
-    __slots__ = ("_automata", "_regex", "patterns")
+    __slots__ = ("_automata", "_ignore_case", "_regex", "patterns")
 
     def __init__(self, patterns: Iterable[Tokens], *, ignore_case: bool = False) -> None:
         self.patterns = tuple(dict.fromkeys(patterns))
-        plain = [each for each in self.patterns if _stars(each) <= MAX_BACKTRACKING_STARS]
-        flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
-        self._regex = re.compile("|".join(map(_regex, plain)), flags).fullmatch if plain else None
-        self._automata = tuple(
-            lower(each) if ignore_case else each for each in self.patterns if _stars(each) > MAX_BACKTRACKING_STARS
-        )
+        self._ignore_case = ignore_case
+        self._regex: Callable[[str], object] | None = None
+        self._automata: tuple[Tokens, ...] | None = None
 
     def match(self, value: str) -> bool:
         """Say whether any of the patterns matches the whole of `value`."""
+        if self._automata is None:
+            self._automata = self._compile()
         if self._regex is not None and self._regex(value) is not None:
             return True
         return bool(self._automata) and any(_simulate(each, value) for each in self._automata)
+
+    def _compile(self) -> tuple[Tokens, ...]:
+        """Compile what a regular expression may match, and return the others."""
+        plain = [each for each in self.patterns if _stars(each) <= MAX_BACKTRACKING_STARS]
+        flags = re.DOTALL | (re.IGNORECASE if self._ignore_case else 0)
+        if plain:
+            self._regex = re.compile("|".join(map(_regex, plain)), flags).fullmatch
+        others = (each for each in self.patterns if _stars(each) > MAX_BACKTRACKING_STARS)
+        return tuple(lower(each) if self._ignore_case else each for each in others)
 
 
 @lru_cache(maxsize=16_384)
 def globs(*patterns: Tokens) -> Globs:
     """Return the compiled union of patterns, from a bounded cache."""
     return Globs(patterns)
-
-
-def actions(patterns: Iterable[str]) -> Globs:
-    """Compile action patterns: wildcards anywhere, case ignored."""
-    return _actions(tuple(patterns))
-
-
-@lru_cache(maxsize=16_384)
-def _actions(patterns: tuple[str, ...]) -> Globs:
-    return Globs((tokens(each.lower(), variables=False) for each in patterns), ignore_case=True)
-
-
-class Resources:
-    """The entries of one Resource or NotResource element, compiled once."""
-
-    __slots__ = ("_dynamic", "_static")
-
-    def __init__(self, entries: Iterable[str], *, variables: bool) -> None:
-        every = [resource_tokens(entry, variables=variables) for entry in entries]
-        self._static = Globs(each for each in every if not has_variables(each))
-        self._dynamic = tuple(each for each in every if has_variables(each))
-
-    def match(self, resource: str, context: Context, unknown: set[str]) -> Truth:
-        """Say whether any entry matches the ARN; an entry whose variable has no value matches nothing."""
-        if self._static.match(resource):
-            return True
-        return self._any_dynamic(lambda each: each.match(resource), context, unknown)
-
-    def match_partial(self, resource: str, context: Context, unknown: set[str]) -> Truth:
-        """Like `match` for an ARN in which `*` is not known: True only if each completion matches."""
-        truth = _match_partial(self._static, resource)
-        if truth is True:
-            return True
-        return either(truth, self._any_dynamic(lambda each: _match_partial(each, resource), context, unknown))
-
-    def _any_dynamic(self, match: Callable[[Globs], Truth], context: Context, unknown: set[str]) -> Truth:
-        truth: Truth = False
-        for pattern in self._dynamic:
-            filled = fill(pattern, context, unknown)
-            if filled is Presence.UNKNOWN:
-                truth = either(truth, None)
-            elif isinstance(filled, tuple):
-                truth = either(truth, match(globs(filled)))
-        return truth
-
-
-@lru_cache(maxsize=16_384)
-def resources(entries: tuple[str, ...], *, variables: bool) -> Resources:
-    """Return the compiled entries of an element, from a bounded cache: many statements have the same."""
-    return Resources(entries, variables=variables)
-
-
-@lru_cache(maxsize=65_536)
-def _match_partial(union: Globs, resource: str) -> Truth:
-    partial = partial_tokens(resource)
-    possible = [each for each in union.patterns if overlap(partial, each)]
-    if not possible:
-        return False
-    return True if included(partial, possible) else None
 
 
 def covers(entry: str, arn: str) -> bool:

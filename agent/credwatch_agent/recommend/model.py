@@ -9,7 +9,7 @@ from typing import Any
 
 from credwatch_agent.evidence.coverage import duration
 from credwatch_agent.iam.contain import Containment, NotProved, Proved
-from credwatch_agent.iam.document import Policy, PolicyError, parse, unreadable
+from credwatch_agent.iam.document import Policy, PolicyError, parse_text, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Attached:
     def read(cls, name: str, document: str, arn: str = "", attachments: int = 0) -> Attached:
         """Parse a document; one that IAM would refuse becomes a policy that may say anything and stays as it is."""
         try:
-            return cls(parse(name, document), json.loads(document.removeprefix("\ufeff")), arn, attachments)
+            return cls(parse_text(name, document), json.loads(document.removeprefix("\ufeff")), arn, attachments)
         except PolicyError as error:
             return cls(unreadable(name, error), {}, arn, attachments)
 
