@@ -138,7 +138,7 @@ def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Ind
     uses = tuple(uses_of(signed))
     attributed = _attribute(parsed, uses)
     served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
-    doubts = _Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen.of(coverage.gaps))
+    doubts = _Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen)
     views = tuple(
         StatementView(each.policy, each.statement, _grants(each.statement, seen, doubts))
         for each, seen in zip(parsed, attributed.seen, strict=True)
@@ -303,34 +303,43 @@ def _may_meet(known: str, begins: tuple[str, ...]) -> bool:
 
 
 class _Unseen:
-    """The grants of actions of which nothing is known but their role's gaps: nearly all of them, so made once.
-
-    What is known of single roles beside their gaps is laid over them by `_grants`.
-    """
+    """The grants of actions that were not seen: nearly all of them, so each is made once for all roles."""
 
     def __init__(self, emits: Emits) -> None:
         self.emits = emits
-        self._of: dict[tuple[Gap, ...], _WithGaps] = {}
+        self._with_gaps: dict[tuple[Gap, ...], _WithGaps] = {}
+        self._blind: defaultdict[_Behind, dict[str, Grant]] = defaultdict(dict)
 
-    def of(self, gaps: tuple[Gap, ...]) -> _WithGaps:
-        """Return the grants of roles with these gaps; those of the last _MAX_GAPS sets are remembered."""
-        found = self._of.get(gaps)
+    def with_gaps(self, gaps: tuple[Gap, ...]) -> _WithGaps:
+        """Return the grants of roles with these gaps; those of the last `_MAX_GAPS` sets are remembered."""
+        found = self._with_gaps.get(gaps)
         if found is None:
-            if len(self._of) >= _MAX_GAPS:
-                del self._of[next(iter(self._of))]
-            found = self._of[gaps] = _WithGaps(gaps, self.emits)
+            if len(self._with_gaps) >= _MAX_GAPS:
+                del self._with_gaps[next(iter(self._with_gaps))]
+            found = self._with_gaps[gaps] = _WithGaps(gaps, self.emits)
         return found
+
+    def blind(self, actions: Iterable[str], behind: _Behind) -> Iterator[tuple[str, Grant]]:
+        """Return the grants of actions that may be used unseen."""
+        made = self._blind[behind]
+        last: Verdict | None = None
+        for action in actions:
+            if action not in made:
+                verdict = judge(action, UNSEEN, (), behind.infrastructure, self.emits, behind.forwarded)
+                last = last if last == verdict else verdict
+                made[action] = Grant(action, last)
+            yield action, made[action]
 
 
 _MAX_GAPS = 64
 
 
 class _WithGaps:
-    """One grant for each action, and one tuple for each list of actions."""
+    """Of actions of which nothing is known but the role's gaps: a grant for each, a tuple for each list of them."""
 
     def __init__(self, gaps: tuple[Gap, ...], emits: Emits) -> None:
         self._gaps = gaps
-        self.emits = emits
+        self._emits = emits
         self._verdict = Verdict(State.INSUFFICIENT, gaps)
         self._grants: dict[str, Grant] = {}
         self._tuples: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Grant, ...]] = {}
@@ -343,9 +352,25 @@ class _WithGaps:
         return found
 
     def _make(self, action: str) -> Grant:
-        verdict = judge(action, UNSEEN, self._gaps, (), self.emits)
+        verdict = judge(action, UNSEEN, self._gaps, (), self._emits)
         grant = self._grants[action] = Grant(action, self._verdict if verdict == self._verdict else verdict)
         return grant
+
+
+class _Behind(NamedTuple):
+    """Why actions may be used unseen: the infrastructure's patterns, or one call and those of its service."""
+
+    infrastructure: tuple[str, ...] = ()
+    forwarded: Forwarded = ()
+
+    @property
+    def actions(self) -> frozenset[str]:
+        return _expanded(self.infrastructure or self.forwarded[0][1])
+
+
+@lru_cache(maxsize=256)
+def _expanded(patterns: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(action for pattern in patterns for action in expand(pattern))
 
 
 class _Doubts(NamedTuple):
@@ -354,41 +379,39 @@ class _Doubts(NamedTuple):
     gaps: tuple[Gap, ...]
     infrastructure: tuple[str, ...]
     forwarded: Forwarded
-    unseen: _WithGaps
+    unseen: _Unseen
+
+    @property
+    def behind(self) -> Iterator[_Behind]:
+        """Yield what makes actions blind, the strongest last."""
+        yield from (_Behind(forwarded=(each,)) for each in reversed(self.forwarded))
+        if self.infrastructure:
+            yield _Behind(infrastructure=self.infrastructure)
 
 
 def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], doubts: _Doubts) -> tuple[Grant, ...]:
-    unseen = doubts.unseen.of(statement)
-    blind = _blind(doubts.infrastructure, doubts.forwarded)
-    if not seen and not blind:
-        return unseen
-    actions = granted(statement)
-    known = {*map(canonical, seen), *(blind.intersection(actions) if len(actions) < len(blind) else blind)}
-    found = list(unseen)
-    for action in known:
-        at = bisect_left(actions, action)
-        if at < len(actions) and actions[at] == action:
-            found[at] = _grant(action, seen.get(action.lower(), []), doubts)
+    """Lay what is known of single actions over the grants that roles with the same gaps share."""
+    shared = doubts.unseen.with_gaps(doubts.gaps).of(statement)
+    names = granted(statement)
+    own: dict[str, Grant] = {}
+    for behind in doubts.behind:
+        of_both = behind.actions.intersection(names) if len(names) < len(behind.actions) else behind.actions
+        own.update(doubts.unseen.blind(of_both, behind))
+    own.update((canonical(each), _grant(canonical(each), sightings, doubts)) for each, sightings in seen.items())
+    if not own:
+        return shared
+    found = list(shared)
+    for action, grant in own.items():
+        at = bisect_left(names, action)
+        if at < len(names) and names[at] == action:
+            found[at] = grant
     return tuple(found)
-
-
-@lru_cache(maxsize=256)
-def _blind(infrastructure: tuple[str, ...], forwarded: Forwarded) -> frozenset[str]:
-    """Return the known actions that a role may use unseen, beside those that any role may."""
-    patterns = {*infrastructure, *(pattern for _, of_call in forwarded for pattern in of_call)}
-    return frozenset(action for pattern in patterns for action in expand(pattern))
 
 
 def _grant(action: str, sightings: list[_Sighting], doubts: _Doubts) -> Grant:
     certain = [sighting.use for sighting in sightings if sighting.certain]
-    verdict = judge(
-        action,
-        _seen(action, sightings),
-        doubts.gaps,
-        doubts.infrastructure,
-        doubts.unseen.emits,
-        doubts.forwarded,
-    )
+    seen, emits = _seen(action, sightings), doubts.unseen.emits
+    verdict = judge(action, seen, doubts.gaps, doubts.infrastructure, emits, doubts.forwarded)
     resources = tuple(sorted({use.resource for use in certain}))
     return Grant(action, verdict, sum(use.calls for use in certain), resources)
 

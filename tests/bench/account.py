@@ -143,9 +143,7 @@ def _role(number: int, policies: Sequence[Document]) -> dict[str, Any]:
         "RolePolicyList": [
             {"PolicyName": each.name, "PolicyDocument": each.document} for each in policies if not each.arn
         ],
-        "AttachedManagedPolicies": [
-            {"PolicyName": each.name, "PolicyArn": each.arn} for each in policies if each.arn
-        ],
+        "AttachedManagedPolicies": [{"PolicyName": each.name, "PolicyArn": each.arn} for each in policies if each.arn],
         "Tags": [],
         "RoleLastUsed": {},
     }
@@ -193,7 +191,8 @@ def _managed(chance: random.Random, count: int) -> list[Document]:
 
 
 def _document(chance: random.Random) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": [_statement(chance, at) for at in range(chance.choice((1, 2, 3, 4, 4)))]}
+    count = chance.choice((1, 2, 3, 4, 4))
+    return {"Version": "2012-10-17", "Statement": [_statement(chance, at) for at in range(count)]}
 
 
 def _statement(chance: random.Random, at: int) -> dict[str, Any]:
@@ -205,7 +204,8 @@ def _statement(chance: random.Random, at: int) -> dict[str, Any]:
     statement: dict[str, Any] = {"Sid": f"S{at}", "Effect": "Allow", "Action": actions, "Resource": "*"}
     templates = resource_templates(chance.choice(every))
     if templates and chance.random() < 0.6:
-        statement["Resource"] = [_filled(chance.choice(templates), f"{_name(chance)}-*") for _ in range(chance.randint(1, 3))]
+        count = chance.randint(1, 3)
+        statement["Resource"] = [_filled(chance.choice(templates), f"{_name(chance)}-*") for _ in range(count)]
     if chance.random() < 0.2:
         statement["Condition"] = {"StringEquals": {"aws:RequestedRegion": [REGION, "eu-central-1"]}}
     if chance.random() < 0.05:
@@ -219,7 +219,7 @@ def _some(chance: random.Random, _service: str, every: Sequence[str]) -> list[st
 
 def _verbs(chance: random.Random, service: str, every: Sequence[str]) -> list[str]:
     """Return what reads or changes a service: `Get*`, `List*` and the like, as far as it has such actions."""
-    verbs = sorted({re.match("[A-Z]?[a-z]*", each.partition(":")[2])[0] for each in every} - {""})
+    verbs = sorted({verb for each in every for verb in re.findall("^[A-Z]?[a-z]+", each.partition(":")[2])})
     return [f"{service}:{verb}*" for verb in sorted(chance.sample(verbs, k=min(len(verbs), chance.randint(1, 4))))]
 
 

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from credwatch_agent.compare import compare
 from credwatch_agent.evidence import Settings as Window
@@ -31,7 +31,7 @@ from credwatch_agent.iam.document import Policy, parse, parse_text
 from credwatch_agent.iam.evaluate import Request, evaluate
 from credwatch_agent.recommend import Settings, recommend
 from credwatch_agent.recommend.view import attached_to
-from credwatch_agent.snapshot import Index, read_files
+from credwatch_agent.snapshot import Index, Role, read_files
 from tests.bench.__main__ import Gate
 from tests.bench.account import CALLS, DAY_NS, POLICIES, REGION, account, calls, details, telemetry
 
@@ -59,24 +59,38 @@ def timed(work: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-# --- a whole account, in a process of its own -------------------------------------------------------
+# --- a whole account, in processes of their own -----------------------------------------------------
+
+
+def smaller(directory: Path) -> dict[str, float]:
+    """Recommend for each role of the account that `write_account` put into a directory; write the documents there."""
+    roles = _roles(read_files([_details(directory)], 0).roles)
+    settings = Settings(0, 90 * DAY_NS)
+    made: list[list[tuple[str, Any]]] = []
+
+    def recommended() -> None:
+        for role, asked in zip(roles, _read_calls(directory), strict=True):
+            found = recommend("role", attached_to(role), calls(asked), settings)
+            made.append([(each.name, each.document) for each in found.policies if each.document["Statement"]])
+
+    took = {"recommend": timed(recommended)}
+    _smaller(directory).write_text(json.dumps(made), encoding="utf-8")
+    return took
 
 
 def whole_account(directory: Path) -> dict[str, float]:
-    """Return the seconds of each step over the account that `write_account` put into a directory."""
-    made = [[(action, resource) for action, resource in each] for each in json.loads(_calls(directory).read_text())]
+    """Return the seconds of each step over the account, and over what `smaller` made of it."""
+    made = _read_calls(directory)
     context = {"aws:RequestedRegion": REGION}
     indexes: list[Index] = []
-    parsed: list[Sequence[Policy]] = []
-    smaller: list[list[Policy]] = []
+    parsed: list[list[Policy]] = []
     proved: list[bool] = []
 
     def load() -> None:
         taken = read_files([_details(directory)], 0)
         indexes.append(Index(taken))
-        by_name = {role.name: role for role in taken.roles}
-        of_roles = (by_name[f"app-{number}"] for number in range(len(made)))
-        parsed.extend([parse_text(each.name, each.document) for each in role.policies] for role in of_roles)
+        for role in _roles(taken.roles):
+            parsed.append([parse_text(each.name, each.document) for each in role.policies])
 
     def decide() -> None:
         for policies, asked in zip(parsed, made, strict=True):
@@ -87,21 +101,23 @@ def whole_account(directory: Path) -> dict[str, float]:
         (index,) = indexes
         compare(index, join(telemetry(made), index, 0), 90 * DAY_NS, Window(), lambda _action: True)
 
-    def recommended() -> None:
-        settings = Settings(0, 90 * DAY_NS)
-        roles = {role.name: role for role in indexes[0].snapshot.roles}
-        for number, asked in enumerate(made):
-            found = recommend("role", attached_to(roles[f"app-{number}"]), calls(asked), settings)
-            smaller.append([parse(each.name, each.document) for each in found.policies if each.document["Statement"]])
-
     def proofs() -> None:
-        proved.extend(isinstance(contain(new, old), Proved) for new, old in zip(smaller, parsed, strict=True))
+        written = json.loads(_smaller(directory).read_text(encoding="utf-8"))
+        for documents, old in zip(written, parsed, strict=True):
+            new = [parse(name, document) for name, document in documents]
+            proved.append(isinstance(contain(new, old), Proved))
 
-    steps = {"load": load, "evaluate": decide, "compare": compared, "recommend": recommended, "contain": proofs}
+    steps = {"load": load, "evaluate": decide, "compare": compared, "contain": proofs}
     took = {name: timed(work) for name, work in steps.items()}
     if not all(proved):
         raise SystemExit(f"{proved.count(False)} of {len(made)} recommendations are not proved")
     return took
+
+
+def _roles(roles: Sequence[Role]) -> list[Role]:
+    """Return the roles in the order of the account's calls."""
+    by_name = {role.name: role for role in roles}
+    return [by_name[f"app-{number}"] for number in range(len(roles))]
 
 
 class Ended(NamedTuple):
@@ -125,9 +141,9 @@ def run(command: Sequence[str], directory: Path) -> Ended:
     return Ended(printed, used.ru_utime + used.ru_stime, used.ru_maxrss / 1_024)
 
 
-def ours(directory: Path) -> tuple[Ended, Mapping[str, float]]:
-    """Run `whole_account` in a process of its own."""
-    ended = run([sys.executable, "-m", "tests.bench.policy", "--account", str(directory)], Path(__file__).parents[2])
+def ours(step: str, directory: Path) -> tuple[Ended, Mapping[str, float]]:
+    """Run `smaller` or `whole_account` in a process of its own."""
+    ended = run([sys.executable, "-m", "tests.bench.policy", f"--{step}", str(directory)], Path(__file__).parents[2])
     took: dict[str, float] = json.loads(ended.printed)
     return ended, took
 
@@ -158,12 +174,20 @@ def write_account(directory: Path, roles: int) -> Path:
     return into
 
 
+def _read_calls(directory: Path) -> list[list[tuple[str, str]]]:
+    return [[(action, resource) for action, resource in each] for each in json.loads(_calls(directory).read_text())]
+
+
 def _details(directory: Path) -> Path:
     return directory / "details.json"
 
 
 def _calls(directory: Path) -> Path:
     return directory / "calls.json"
+
+
+def _smaller(directory: Path) -> Path:
+    return directory / "smaller.json"
 
 
 # --- warm, in this process --------------------------------------------------------------------------
@@ -198,51 +222,77 @@ def beside_moto() -> tuple[float, float]:
 # --- the tables -------------------------------------------------------------------------------------
 
 
+class Measured(NamedTuple):
+    """An account of one size: seconds of each step, and the two processes."""
+
+    took: Mapping[str, float]
+    steps: Ended
+    recommend: Ended
+
+    @property
+    def total(self) -> float:
+        """Seconds of what is laid beside the scan."""
+        return sum(self.took[name] for name in COMPARED)
+
+
+def measured(directory: Path) -> Measured:
+    """Measure the account in a directory."""
+    recommended, its = ours("smaller", directory)
+    ended, took = ours("account", directory)
+    return Measured({**took, **its}, ended, recommended)
+
+
 def bench(roles: int, directory: Path) -> list[Gate]:
     """Print the tables and return the gates."""
     mine, moto = beside_moto()
     print(f"warm evaluations a second, {POLICIES} policies each, median of {ROUNDS} interleaved rounds")
     print(f"  credwatch {mine:10,.0f}\n  moto      {moto:10,.0f}\n  ratio     {mine / moto:10.1f}")
     path = write_account(directory, roles)
-    small, took = ours(path)
+    small = measured(path)
     scan = cloudsplaining(_details(path), directory)
-    large, took_large = ours(write_account(directory, TIMES * roles))
+    large = measured(write_account(directory, TIMES * roles))
     print(f"\nprocessor seconds{'':7}{roles:>8,}{TIMES * roles:>10,} roles, {POLICIES} policies and {CALLS} calls each")
-    for name, seconds in took.items():
-        print(f"  {name:20}{seconds:10.2f}{took_large[name]:10.2f}")
-    total, total_large = (sum(each[name] for name in COMPARED) for each in (took, took_large))
-    print(f"  {'without recommend':20}{total:10.2f}{total_large:10.2f}")
-    print(f"  {'whole process':20}{small.seconds:10.2f}{large.seconds:10.2f}")
-    print(f"peak memory, MB{'':7}{small.megabytes:10.0f}{large.megabytes:10.0f}")
+    for name in COMPARED:
+        print(f"  {name:20}{small.took[name]:10.2f}{large.took[name]:10.2f}")
+    print(f"  {'together':20}{small.total:10.2f}{large.total:10.2f}")
+    print(f"  {'whole process':20}{small.steps.seconds:10.2f}{large.steps.seconds:10.2f}")
+    print(f"  {'recommend, by itself':20}{small.took['recommend']:10.2f}{large.took['recommend']:10.2f}")
+    print(f"peak memory, MB{'':7}{small.steps.megabytes:10.0f}{large.steps.megabytes:10.0f}")
+    print(f"  {'recommend, by itself':20}{small.recommend.megabytes:10.0f}{large.recommend.megabytes:10.0f}")
     gates = [
         Gate("time of a warm evaluation", 1e6 / mine, 1e6 / EVALUATIONS, "microseconds"),
-        Gate(f"{TIMES} times the roles", total_large, LINEAR_SLACK * TIMES * total, "s"),
+        Gate(f"{TIMES} times the roles", large.total, LINEAR_SLACK * TIMES * small.total, "s"),
     ]
     if scan is None:
         print("\nNOT MEASURED: cloudsplaining could not be installed")
         return gates
     print(f"\ncloudsplaining scan of the same {roles:,} roles: {scan.seconds:.1f} s, {scan.megabytes:.0f} MB")
-    print(f"  {scan.seconds / total:.1f} times our time, {scan.megabytes / small.megabytes:.1f} times our memory")
+    print(f"  {scan.seconds / small.total:.1f} times our time,", end=" ")
+    print(f"{scan.megabytes / small.steps.megabytes:.1f} times our memory")
     return [
         *gates,
-        Gate(f"a {SPEEDUP}th of the scan's time", total, scan.seconds / SPEEDUP, "s"),
-        Gate("a quarter of the scan's memory", small.megabytes, MEMORY_SHARE * scan.megabytes, "MB"),
+        Gate(f"a {SPEEDUP}th of the scan's time", small.total, scan.seconds / SPEEDUP, "s"),
+        Gate("a quarter of the scan's memory", small.steps.megabytes, MEMORY_SHARE * scan.megabytes, "MB"),
     ]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.policy", description=__doc__)
     parser.add_argument("--roles", type=int, default=ROLES)
-    parser.add_argument("--account", type=Path, help=argparse.SUPPRESS)
+    for option in _OPTIONS.values():  # the processes that `bench` starts
+        parser.add_argument(f"--{option}", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.account:
-        print(json.dumps(whole_account(arguments.account)))
-        return 0
+    for step, option in _OPTIONS.items():
+        if getattr(arguments, option):
+            print(json.dumps(step(getattr(arguments, option))))
+            return 0
     with tempfile.TemporaryDirectory() as directory:
         gates = bench(arguments.roles, Path(directory))
     print("", *gates, sep="\n")
     return 0 if all(gate.passed for gate in gates) else 1
 
+
+_OPTIONS = {smaller: "smaller", whole_account: "account"}
 
 if __name__ == "__main__":
     sys.exit(main())

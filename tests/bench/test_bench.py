@@ -51,5 +51,5 @@ def test_a_gate_fails_above_its_limit_only(measured: float, passed: bool) -> Non
 
 
 def test_the_account_of_the_policy_bench_is_read_whole_and_each_recommendation_is_proved(tmp_path: Path) -> None:
-    took = policy.whole_account(policy.write_account(tmp_path, 5))
-    assert set(took) == {*policy.COMPARED, "recommend"}
+    directory = policy.write_account(tmp_path, 5)
+    assert {*policy.smaller(directory), *policy.whole_account(directory)} == {*policy.COMPARED, "recommend"}

@@ -90,6 +90,11 @@ NO_OPERATION = (
 )
 
 
+def unseen_by_all(action: str) -> bool:
+    """Tell whether an action belongs to agents, drivers or wire protocols."""
+    return _NO_OPERATION.fullmatch(action) is not None
+
+
 def baseline(role: Role, index: Index) -> tuple[str, ...]:
     """Return the patterns of actions that infrastructure uses under a role, unseen by recorders."""
     patterns: list[str] = []
@@ -122,3 +127,6 @@ def matches(action: str, patterns: tuple[str, ...]) -> bool:
 @lru_cache(maxsize=1024)
 def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(each).replace(r"\*", ".*") for each in patterns), re.IGNORECASE)
+
+
+_NO_OPERATION = _pattern(NO_OPERATION)
