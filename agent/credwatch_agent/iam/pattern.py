@@ -7,7 +7,7 @@ decided here and nowhere else. Knows no statement and no operator.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
@@ -53,40 +53,43 @@ _ESCAPES = frozenset("*?$")
 
 def tokens(source: str, *, variables: bool, wildcards: bool = True) -> Tokens:
     """Split a pattern whose wildcards cross everything; `variables` is Version 2012-10-17."""
+    if not (variables and "$" in source):
+        return _wild(source) if wildcards else tuple(source)
     found: list[Token] = []
     at = 0
-    while at < len(source):
-        match = _VARIABLE.match(source, at) if variables and source[at] == "$" else None
-        if match is not None:
-            key, default = match.group(1), match.group(2)
-            found.append(key if key in _ESCAPES and default is None else Variable(key, default))
-            at = match.end()
-            continue
-        char = source[at]
-        if wildcards and char == "*":
-            found.append(Wild.STAR)
-        elif wildcards and char == "?":
-            found.append(Wild.ONE)
-        else:
-            found.append(char)
-        at += 1
+    for match in _VARIABLE.finditer(source):
+        found += _wild(source[at : match.start()]) if wildcards else source[at : match.start()]
+        key, default = match.group(1), match.group(2)
+        found.append(key if key in _ESCAPES and default is None else Variable(key, default))
+        at = match.end()
+    found += _wild(source[at:]) if wildcards else source[at:]
     return _collapse(found)
+
+
+_WILD: Mapping[str, Wild] = {"*": Wild.STAR, "?": Wild.ONE}
+
+
+def _wild(source: str) -> Tokens:
+    if "*" not in source and "?" not in source:
+        return tuple(source)
+    found = tuple(_WILD.get(char, char) for char in source)
+    return _collapse(found) if "**" in source else found
 
 
 @lru_cache(maxsize=16_384)
 def resource_tokens(source: str, *, variables: bool) -> Tokens:
     """Split a Resource entry: variables only after the fifth colon, and only a `*` that ends a segment crosses `:`."""
     head, tail = _split(source)
-    loose = _collapse([*tokens(head, variables=False), *tokens(tail, variables=variables and bool(head))])
+    loose = (*tokens(head, variables=False), *tokens(tail, variables=variables and bool(head)))
+    if "*" not in source and "?" not in source:
+        return loose
     last = len(loose) - 1
-    strict: list[Token] = []
+    strict = list(loose)
     for at, token in enumerate(loose):
         if token is Wild.STAR and at != last and loose[at + 1] != ":":
-            strict.append(Wild.SEGMENT_STAR)
+            strict[at] = Wild.SEGMENT_STAR
         elif token is Wild.ONE:
-            strict.append(Wild.SEGMENT_ONE)
-        else:
-            strict.append(token)
+            strict[at] = Wild.SEGMENT_ONE
     return tuple(strict)
 
 
@@ -137,6 +140,8 @@ def fill(pattern: Tokens, context: Context, unknown: set[str]) -> Tokens | Prese
 
 def canonical(pattern: Tokens) -> Tokens:
     """Write the keys of variables in lower case: they are case-insensitive."""
+    if not has_variables(pattern):
+        return pattern
     return tuple(Variable(each.key.lower(), each.default) if isinstance(each, Variable) else each for each in pattern)
 
 
@@ -147,7 +152,7 @@ def loosen(pattern: Tokens) -> Tokens:
 
 def has_variables(pattern: Tokens) -> bool:
     """Say whether the pattern depends on the request's context."""
-    return any(isinstance(token, Variable) for token in pattern)
+    return Variable in map(type, pattern)
 
 
 # --- matching -----------------------------------------------------------------------------------
@@ -296,20 +301,26 @@ def _share(mine: Token, theirs: Token) -> bool:
     return not isinstance(theirs, str) or _accepts(mine, theirs)
 
 
-_EVERYTHING = (Wild.STAR,)
-
-
 def included(inner: Tokens, outer: Sequence[Tokens]) -> bool:
     """Prove that each string that `inner` matches is matched by one of `outer`; False is "not proved".
 
     A variable is opaque: whatever its value, it is covered by itself and by a star that crosses everything.
     """
-    if any(each in (_EVERYTHING, inner) for each in outer):  # hashing them takes longer
+    if any(_begins(inner, each) for each in outer):
         return True
     sample = _sample(inner)
-    if sample is not None and not any(globs(each).match(sample) for each in outer):
+    if sample is not None and not any(globs(each).match(sample) for each in outer if not has_variables(each)):
         return False
+    if sample is not None and Wild not in map(type, inner):
+        return True  # it was the only word
     return _included(inner, tuple(outer))
+
+
+def _begins(inner: Tokens, outer: Tokens) -> bool:
+    """Say whether two patterns are the same, or the outer one only lacks the end, for which it has a star."""
+    if outer and outer[-1] is Wild.STAR:
+        return inner[: len(outer) - 1] == outer[:-1]
+    return inner == outer
 
 
 @lru_cache(maxsize=16_384)
