@@ -105,6 +105,13 @@ def test_a_statement_is_narrowed_to_what_was_seen(
     assert found.claim.holds
 
 
+def test_an_entry_that_no_value_of_its_variable_makes_match_is_not_needed() -> None:
+    home = {"Action": "s3:Get*", "Resource": S3 + "home-${aws:PrincipalTag/team}/*"}
+    assert statements(made(attach(home, {"Action": "s3:Get*", "Resource": S3 + "b/*"}), GET)) == [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": S3 + "b/*"}
+    ]
+
+
 @pytest.mark.parametrize(
     "seen",
     [

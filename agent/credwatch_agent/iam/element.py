@@ -17,6 +17,7 @@ from credwatch_agent.iam.pattern import (
     globs,
     has_variables,
     included,
+    loosen,
     overlap,
     partial_tokens,
     resource_tokens,
@@ -168,6 +169,8 @@ class Resources:
     def _any_dynamic(self, match: Callable[[Globs], Truth], context: Context, unknown: set[str]) -> Truth:
         truth: Truth = False
         for pattern in self._dynamic:
+            if match(globs(loosen(pattern))) is False:
+                continue  # whatever the variables are
             filled = fill(pattern, context, unknown)
             if filled is Presence.UNKNOWN:
                 truth = either(truth, None)
