@@ -195,7 +195,13 @@ def test_policy_check_passes_only_what_grants_nothing_new_and_breaks_nothing(
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [("{", "not valid JSON at line 1"), ("[1]", "a policy is a JSON object"), ('{"Statement": 1}', "Statement")],
+    [
+        ("{", "not valid JSON at line 1"),
+        ("[1]", "a policy is a JSON object"),
+        ('{"Statement": 1}', "Statement"),
+        ('[{}, {"Statement": 1}]', "bad.json[0], Statement: missing; a policy needs it; policy "),
+        ("[{]", "bad.json is not JSON"),
+    ],
 )
 def test_a_file_that_is_no_policy_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, sentence: str

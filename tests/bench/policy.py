@@ -90,8 +90,7 @@ def whole_account(directory: Path) -> dict[str, float]:
     def load() -> None:
         taken = read_files([_details(directory)], 0)
         indexes.append(Index(taken))
-        for role in _roles(taken.roles):
-            parsed.append([parse_text(each.name, each.document) for each in role.policies])
+        parsed.extend([parse_text(each.name, each.document) for each in role.policies] for role in _roles(taken.roles))
 
     def decide() -> None:
         for policies, asked in zip(parsed, made, strict=True):

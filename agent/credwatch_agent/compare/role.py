@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from credwatch_agent.compare.attribute import Attached, attribute
 from credwatch_agent.compare.grants import Doubts, Unseen, grants
 from credwatch_agent.compare.model import REFUSED, RoleView, StatementView, uses_of
@@ -12,12 +14,19 @@ from credwatch_agent.iam.document import PolicyError
 from credwatch_agent.snapshot import Index, Role
 
 
-def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits: Emits) -> tuple[RoleView, ...]:
-    """Return the comparison of every role of the snapshot, in the order of their ARNs."""
+def compare(
+    index: Index,
+    joined: Joined,
+    now_ns: int,
+    settings: Settings,
+    emits: Emits,
+    roles: Sequence[Role] | None = None,
+) -> tuple[RoleView, ...]:
+    """Return the comparison of `roles`, or of every role of the snapshot in the order of their ARNs."""
     unseen = Unseen(emits)
     return tuple(
         _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, unseen)
-        for role in index.snapshot.roles
+        for role in (index.snapshot.roles if roles is None else roles)
     )
 
 
