@@ -108,9 +108,12 @@ class Note:
     @property
     def where(self) -> str:
         """The policy and, by Sid or position, the statement; "" for the role."""
-        if self.statement is None:
-            return self.policy
-        return f"{self.policy}, {self.sid or f'statement {self.statement}'}"
+        return f"{self.policy}, {self.place}" if self.place else self.policy
+
+    @property
+    def place(self) -> str:
+        """The statement by Sid or position; "" for the whole policy."""
+        return "" if self.statement is None else self.sid or f"statement {self.statement}"
 
 
 EDIT, FORK, COPY, SAME, REMOVE = "edit", "fork", "copy", "same", "remove"
@@ -193,3 +196,8 @@ class Recommendation:
     claim: Claim
     skipped: str = ""
     """Why nothing is recommended for this role, or ""."""
+
+    def notes_of(self, policy: Recommended) -> tuple[str, ...]:
+        """Return why things of a policy stayed or went, each by its statement; of one that was split, once."""
+        said = (note for note in self.notes if note.policy in {policy.original, policy.name} and policy.part == 1)
+        return tuple(f"{note.place}: {note.text}" if note.place else note.text for note in said)
