@@ -53,6 +53,9 @@ _COMMON = (
 )  # fmt: skip
 """These are in any account; the others are drawn."""
 
+_DISTINCT = 167
+"""Of AWS's policies in any account: a larger one has copies, so that it has more of the same and no other mixture."""
+
 _POPULAR = (
     "s3", "sqs", "sns", "dynamodb", "lambda", "ec2", "logs", "cloudwatch", "kms", "secretsmanager", "ssm", "ecr",
     "ecs", "iam", "sts", "kinesis", "events", "states", "rds", "glue", "athena", "execute-api", "elasticloadbalancing",
@@ -171,13 +174,13 @@ def _row(number: int, call: Call) -> UsageRow:
 
 
 def _managed(chance: random.Random, count: int) -> list[Document]:
-    """Return AWS's managed policies; of a large account, copies of them that the account made its own."""
+    """Return AWS's managed policies; in a larger account also copies of them that the account made its own."""
     # here, so that moto is no part of the memory of a process that reads an account
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     every = {name: each for name, each in json.loads(aws_managed_policies_data).items() if each["Path"] in _PATHS}
     drawn = chance.sample(sorted(every.keys() - set(_COMMON)), k=len(every) - len(_COMMON))
-    names = [*_COMMON, *drawn]
+    names = [*_COMMON, *drawn][:_DISTINCT]
     found = []
     for at in range(count):
         copy, which = divmod(at, len(names))

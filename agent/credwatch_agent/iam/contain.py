@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
-from credwatch_agent.iam.document import Policy, Statement
+from credwatch_agent.iam.document import Policy, Statement, services
 from credwatch_agent.iam.element import action_tokens as _tokens
 from credwatch_agent.iam.imply import excludes, implies, implies_any
 from credwatch_agent.iam.language import Class, Entry, TooLarge, Word, classes
-from credwatch_agent.iam.pattern import Tokens, canonical, included, loosen, overlap, resource_tokens, tokens
+from credwatch_agent.iam.pattern import Tokens, included, loosen, overlap, tokens
 from credwatch_agent.iam.request import Request
 from credwatch_agent.iam.witness import refuting
 
@@ -126,6 +126,10 @@ class _Part:
         self.wide = outer and not statement.allows
 
     @cached_property
+    def services(self) -> frozenset[str]:
+        return services(self.statement)
+
+    @cached_property
     def actions(self) -> tuple[Tokens, ...]:
         return tuple(map(_tokens, _actions(self.statement)))
 
@@ -172,12 +176,7 @@ def _actions(statement: Statement) -> Iterator[str]:
 
 
 def _resources(statement: Statement) -> tuple[Tokens, ...]:
-    return _split(statement.resources or statement.not_resources, variables=statement.variables)
-
-
-@lru_cache(maxsize=16_384)
-def _split(entries: tuple[str, ...], *, variables: bool) -> tuple[Tokens, ...]:
-    return tuple(canonical(resource_tokens(each, variables=variables)) for each in entries)
+    return statement.resource_globs.tokens
 
 
 def _meet(entries: Iterable[Tokens], resource: Tokens) -> bool:
@@ -198,6 +197,7 @@ class _Proof:
         self.inner = inner
         self.inner_denies = [_Part(each, outer=False) for each in _statements(inner) if not each.allows]
         self.outer_allows = [_Part(each, outer=True) for each in _statements(outer) if each.allows]
+        self._by_service: dict[str, tuple[list[_Part], ...]] = {}
         kept = {_identity(part.statement) for part in self.inner_denies}
         self.outer_denies = [
             _Part(each, outer=True)
@@ -220,15 +220,24 @@ class _Proof:
     def gaps(self, cell: _Cell) -> Iterable[_Gap]:
         """Return where the proof fails; nothing if the cell is proved. Raises TooLarge."""
         given = cell.statement.conditions
-        denies = [
-            part for part in self.outer_denies if part.meets(cell) and not excludes(given, part.statement.conditions)
-        ]
+        outer_allows, outer_denies, inner_denies = self._beside(cell.pattern.partition(":")[0])
+        denies = [part for part in outer_denies if part.meets(cell) and not excludes(given, part.statement.conditions)]
         if not denies:
-            for part in self.outer_allows:
+            for part in outer_allows:
                 if part.covers(cell) and implies(given, part.statement.conditions):
                     return ()
-        allows = [part for part in self.outer_allows if part.meets(cell)]
-        return self._search(cell, [*allows, *denies, *(part for part in self.inner_denies if part.meets(cell))])
+        allows = [part for part in outer_allows if part.meets(cell)]
+        return self._search(cell, [*allows, *denies, *(part for part in inner_denies if part.meets(cell))])
+
+    def _beside(self, service: str) -> tuple[list[_Part], ...]:
+        """Return the allows and denies of the outer side and the denies of the inner that may speak of a service."""
+        found = self._by_service.get(service)
+        if found is None:
+            every: tuple[list[_Part], ...] = (self.outer_allows, self.outer_denies, self.inner_denies)
+            if "*" not in service and "?" not in service:
+                every = tuple([part for part in parts if part.services & {service, ""}] for parts in every)
+            found = self._by_service[service] = every
+        return found
 
     def _search(self, cell: _Cell, parts: list[_Part]) -> Iterator[_Gap]:
         """Try each combination of statements that requests of the cell meet."""

@@ -84,7 +84,7 @@ class Policy:
     readable: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        spoken = [(each, _services(each)) for each in self.statements]
+        spoken = [(each, services(each)) for each in self.statements]
         index = {
             service: tuple(each for each, of in spoken if service in of or "" in of)
             for service in set[str]().union(*(of for _, of in spoken)) - {""}
@@ -126,7 +126,7 @@ def unreadable(name: str, error: Exception | str) -> Policy:
     return Policy(name, VERSIONS[1], (), (Problem(None, "", str(error)),))
 
 
-def _services(statement: Statement) -> frozenset[str]:
+def services(statement: Statement) -> frozenset[str]:
     """Return the lower-case service prefixes of a statement's actions, with "" if it may speak of any service."""
     if statement.not_actions:
         return _ANY_SERVICE

@@ -13,6 +13,7 @@ from credwatch_agent.iam.context import Context, Presence, Truth, either
 from credwatch_agent.iam.pattern import (
     Globs,
     Tokens,
+    canonical,
     fill,
     globs,
     has_variables,
@@ -129,7 +130,7 @@ def _actions(patterns: tuple[str, ...]) -> Actions:
 class Resources:
     """The entries of one Resource or NotResource element."""
 
-    __slots__ = ("_dynamic", "_entries", "_others", "_static", "_union", "_variables")
+    __slots__ = ("_dynamic", "_entries", "_others", "_static", "_tokens", "_union", "_variables")
 
     def __init__(self, entries: Iterable[str], *, variables: bool) -> None:
         self._variables = variables
@@ -139,6 +140,15 @@ class Resources:
         self._dynamic = tuple(each for each in others if has_variables(each))
         self._others = Globs(each for each in others if not has_variables(each))
         self._static: Globs | None = None
+        self._tokens: tuple[Tokens, ...] | None = None
+
+    @property
+    def tokens(self) -> tuple[Tokens, ...]:
+        """The entries split, keys of variables in lower case: kept with the document, which many roles may have."""
+        if self._tokens is None:
+            every = (resource_tokens(each, variables=self._variables) for each in self._entries)
+            self._tokens = tuple(map(canonical, every))
+        return self._tokens
 
     def match(self, resource: str, context: Context, unknown: set[str]) -> Truth:
         """Say whether any entry matches the ARN; an entry whose variable has no value matches nothing."""
