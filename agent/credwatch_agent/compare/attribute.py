@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from credwatch_agent.compare.model import Use
@@ -65,7 +66,7 @@ class _Allowing:
 
     def __init__(self, statements: Sequence[Attached]) -> None:
         self._statements = statements
-        self._begins = [_beginnings(each.statement) for each in statements]
+        self._begins = [_beginnings(each.statement.resources) for each in statements]
         self._naming: dict[str, list[tuple[int, Statement, tuple[str, ...]]]] = {}
         self._answers: dict[tuple[str, str], tuple[tuple[int, Truth], ...]] = {}
 
@@ -110,8 +111,9 @@ def _literal(pattern: str) -> str:
     return "" if "$" in pattern else _WILD.split(pattern, maxsplit=1)[0]
 
 
-def _beginnings(statement: Statement) -> tuple[str, ...]:
-    return tuple(sorted({_literal(entry) for entry in statement.resources})) or ("",)
+@lru_cache(maxsize=16_384)
+def _beginnings(resources: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(map(_literal, resources)))) or ("",)
 
 
 def _may_meet(known: str, begins: tuple[str, ...]) -> bool:

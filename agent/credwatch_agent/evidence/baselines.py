@@ -92,7 +92,7 @@ NO_OPERATION = (
 
 def unseen_by_all(action: str) -> bool:
     """Tell whether an action belongs to agents, drivers or wire protocols."""
-    return _NO_OPERATION.fullmatch(action) is not None
+    return action.partition(":")[0].lower() in _UNSEEN_SERVICES and matches(action, NO_OPERATION)
 
 
 def baseline(role: Role, index: Index) -> tuple[str, ...]:
@@ -129,4 +129,4 @@ def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(each).replace(r"\*", ".*") for each in patterns), re.IGNORECASE)
 
 
-_NO_OPERATION = _pattern(NO_OPERATION)
+_UNSEEN_SERVICES = frozenset(each.partition(":")[0] for each in NO_OPERATION)
