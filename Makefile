@@ -25,7 +25,7 @@ verify: lint $(ASYNC_READY)    ## everything at its full size, under an hour
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -s
 
 bench: $(READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
-	$(BIN)/python -m tests.bench $(BENCH)
+	$(BIN)/python -m tests.bench $(BENCH); recorder=$$?; $(BIN)/python -m tests.bench.policy && exit $$recorder
 
 lint: $(READY)    ## ruff and mypy strict
 	$(BIN)/ruff check .

@@ -195,7 +195,13 @@ def test_policy_check_passes_only_what_grants_nothing_new_and_breaks_nothing(
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [("{", "not valid JSON at line 1"), ("[1]", "a policy is a JSON object"), ('{"Statement": 1}', "Statement")],
+    [
+        ("{", "not valid JSON at line 1"),
+        ("[1]", "a policy is a JSON object"),
+        ('{"Statement": 1}', "Statement"),
+        ('[{}, {"Statement": 1}]', "bad.json[0], Statement: missing; a policy needs it; policy "),
+        ("[{]", "bad.json is not JSON"),
+    ],
 )
 def test_a_file_that_is_no_policy_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, sentence: str
@@ -278,6 +284,19 @@ data "aws_iam_policy_document" "my_policy" {
 }
 """
     )
+
+
+def test_terraform_and_cloudformation_say_why_what_nobody_used_was_kept() -> None:
+    why = "insufficient: no process of `orders/app` has been seen for long enough to say that it is unused"
+    attached = Attached.read("storage", document({"Resource": ["arn:aws:s3:::b/*", "arn:aws:s3:::c/*"]}))
+    settings = Settings(0, DAY, keep=lambda action: why if action == "s3:PutObject" else "")
+    found = recommend(ROLE, [attached], [Call("s3:GetObject", ("arn:aws:s3:::b/*",), "container", 1, 0, 0)], settings)
+    note = f"S: kept: `s3:PutObject`: {why}"
+    comments = [line for line in terraform.render(found).splitlines() if line.startswith("#")]
+    assert f"- {note}" in " ".join(line.lstrip("# ") for line in comments)
+    assert max(map(len, comments)) <= 80
+    (resource,) = json.loads(cloudformation.render(found))["Resources"].values()
+    assert resource["Metadata"]["Notes"] == [note]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from credwatch_agent.iam.simulate import BadRecord, answer
 
 ALLOW = {"Version": "2012-10-17", "Statement": {"Sid": "S", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
 DENY = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "s3:Put*", "Resource": "*"}}
+NOBODY_HERE = {"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}
 NOBODY = {"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}}
 GET: dict[str, Any] = {
     "request": {"action": "s3:GetObject", "resource": "arn:aws:s3:::b/k"},
@@ -53,6 +54,18 @@ def test_an_answer_names_the_statements_and_what_is_unknown() -> None:
     assert answer({"id": 7, **GET}) == {"id": 7, "decision": "Allowed", "statements": [statement], "unknown": []}
     unknown = answer({**GET, "identityPolicies": [when("aws:x")], "unknownKeys": ["aws:x"]})
     assert unknown["unknown"] == ["aws:x"]
+
+
+def test_a_bad_policy_hides_neither_the_others_nor_what_is_wrong_with_them() -> None:
+    said: list[str] = []
+    bad = {"Statement": {"Effect": "allow", "Action": "s3:*", "Resource": "*"}}
+    denied = answer({**GET, "identityPolicies": [bad, ALLOW], "boundary": "{", "scps": [[NOBODY_HERE]]}, said.append)
+    assert denied["decision"] == "ExplicitlyDenied"
+    assert [each.partition(":")[0] for each in said] == [
+        "policy identityPolicies[0], Statement.Effect", "policy boundary",
+    ]  # fmt: skip
+    unknown = answer({**GET, "identityPolicies": [bad, ALLOW]}, said.append)
+    assert (unknown["decision"], unknown["unknown"]) == ("Unknown", ["policy: identityPolicies[0]"])
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,13 @@ def test_a_statement_is_narrowed_to_what_was_seen(
     assert found.claim.holds
 
 
+def test_an_entry_that_no_value_of_its_variable_makes_match_is_not_needed() -> None:
+    home = {"Action": "s3:Get*", "Resource": S3 + "home-${aws:PrincipalTag/team}/*"}
+    assert statements(made(attach(home, {"Action": "s3:Get*", "Resource": S3 + "b/*"}), GET)) == [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": S3 + "b/*"}
+    ]
+
+
 @pytest.mark.parametrize(
     "seen",
     [
@@ -236,6 +243,19 @@ def test_a_policy_past_the_limit_is_split_into_parts_that_say_the_same() -> None
     assert len(set(sids)) == len(sids)
     found = made(attach({"Action": "s3:*", "Resource": "*"}), *(call("s3:GetObject", arn) for arn in arns))
     assert any(f"at most {INLINE_LIMIT:,}" in note.text for note in found.notes)
+
+
+def test_a_statement_of_many_actions_and_many_resources_is_cut_at_both() -> None:
+    named = [f"s3:GetObject{number}" for number in range(400)]
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": named, "Resource": [f"{S3}b{number}/*" for number in range(400)]}],
+    }
+    parts = split(document)
+    assert max(map(size, parts)) <= MANAGED_LIMIT
+    assert len(parts) <= 16
+    said = {(a, r) for part in parts for s in part["Statement"] for a in s["Action"] for r in s["Resource"]}
+    assert len(said) == 400 * 400
 
 
 def test_a_lost_call_is_named() -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.bench import measure, policy
+from tests.bench import measure
 from tests.bench.__main__ import Gate
 
 pytestmark = pytest.mark.slow
@@ -48,8 +47,3 @@ def test_the_ledger_does_not_become_dearer_than_it_is(printed: str) -> None:
 )
 def test_a_gate_fails_above_its_limit_only(measured: float, passed: bool) -> None:
     assert Gate("ledger", measured, 45.0, "k").passed is passed
-
-
-def test_the_account_of_the_policy_bench_is_read_whole_and_each_recommendation_is_proved(tmp_path: Path) -> None:
-    took = policy.whole_account(policy.write_account(tmp_path, 5), 5)
-    assert set(took) == {*policy.COMPARED, "recommend"}

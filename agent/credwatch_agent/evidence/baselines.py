@@ -90,6 +90,11 @@ NO_OPERATION = (
 )
 
 
+def unseen_by_all(action: str) -> bool:
+    """Tell whether an action belongs to agents, drivers or wire protocols."""
+    return action.partition(":")[0].lower() in _UNSEEN_SERVICES and matches(action, NO_OPERATION)
+
+
 def baseline(role: Role, index: Index) -> tuple[str, ...]:
     """Return the patterns of actions that infrastructure uses under a role, unseen by recorders."""
     patterns: list[str] = []
@@ -122,3 +127,6 @@ def matches(action: str, patterns: tuple[str, ...]) -> bool:
 @lru_cache(maxsize=1024)
 def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(each).replace(r"\*", ".*") for each in patterns), re.IGNORECASE)
+
+
+_UNSEEN_SERVICES = frozenset(each.partition(":")[0] for each in NO_OPERATION)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
-from credwatch_agent.evidence.baselines import NO_OPERATION, Forwarded, matches
+from credwatch_agent.evidence.baselines import Forwarded, matches, unseen_by_all
 
 Emits = Callable[[str], "bool | None"]
 """Whether some mapped SDK operation is authorised as an action; None where the map cannot tell."""
@@ -98,14 +99,21 @@ def judge(  # all that is known of one action
 def _blind(action: str, infrastructure: tuple[str, ...], forwarded: Forwarded) -> Gap | None:
     if action.lower() == "iam:passrole":
         return Gap(Reason.PASS_ROLE, "`iam:PassRole` is no API call: it is checked inside calls that take a role")
-    if matches(action, NO_OPERATION):
+    if unseen_by_all(action):
         return Gap(Reason.NO_OPERATION, f"no SDK operation is authorised as `{action}`")
     if matches(action, infrastructure):
         return Gap(Reason.BASELINE, f"the infrastructure uses `{action}`, not an application")
     for call, patterns in forwarded:
+        if "*" in patterns:
+            return _anything(call)
         if matches(action, patterns):
             return Gap(Reason.FORWARDED, f"`{call}` was called, and its service may use `{action}` for the caller")
     return None
+
+
+@lru_cache(maxsize=256)
+def _anything(call: str) -> Gap:
+    return Gap(Reason.FORWARDED, f"`{call}` was called, and its service may use any action for the caller")
 
 
 def _unmapped(action: str, emitted: bool | None) -> Verdict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from credwatch_agent.recommend import WHAT_TO_DO, Recommendation
@@ -21,15 +22,30 @@ _ELEMENTS = {
 
 
 def render(found: Recommendation) -> str:
-    """Return HCL: the claim as a comment, then each policy that is to change; "" if none is."""
+    """Return HCL: the claim as a comment, then each policy that is to change and why things stayed; "" if none is."""
     if all(each.change == "same" for each in found.policies):
         return ""
-    lines = [f"# {clause}" for clause in found.claim.text.split("; ")]
+    clauses = [*found.claim.text.split("; "), *([f"not proved: {found.claim.why_not}"] if found.claim.why_not else [])]
+    clauses += [note.text for note in found.notes if not note.policy]
+    lines = [line for clause in clauses for line in _comment(clause)]
     for each in found.policies:
-        lines += ["", f"# {each.original}: {WHAT_TO_DO[each.change]}"]
+        lines += ["", *_comment(f"{each.original}: {WHAT_TO_DO[each.change]}")]
+        lines += [line for note in found.notes_of(each) for line in _comment(f"- {note}")]
         if each.change not in {"same", "remove"}:
             lines += _document(identifier(each.name), each.document)
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    """Return comment lines of at most 80 columns; names and ARNs stay whole."""
+    return wrap(
+        text,
+        80,
+        initial_indent="# ",
+        subsequent_indent="#   ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def identifier(name: str) -> str:

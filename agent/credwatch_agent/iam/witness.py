@@ -64,7 +64,7 @@ def _speaks_of(statement: Statement, action: str) -> bool:
 
 def _named(request: Request, inner: Sequence[Policy], outer: Sequence[Policy]) -> Request:
     """Prefer an action that exists today, where one refutes as well: people know it."""
-    for action in islice(expand(f"{request.service}:*"), 0, 64):
+    for action in (*expand(request.action), *islice(expand(f"{request.service}:*"), 0, 64)):
         known = Request(action, request.resource, context=request.context)
         if _refutes(known, inner, outer):
             return known

@@ -9,7 +9,7 @@ from typing import Any
 
 from credwatch_agent.evidence.coverage import duration
 from credwatch_agent.iam.contain import Containment, NotProved, Proved
-from credwatch_agent.iam.document import Policy, PolicyError, parse, unreadable
+from credwatch_agent.iam.document import Policy, PolicyError, parse_text, unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Attached:
     def read(cls, name: str, document: str, arn: str = "", attachments: int = 0) -> Attached:
         """Parse a document; one that IAM would refuse becomes a policy that may say anything and stays as it is."""
         try:
-            return cls(parse(name, document), json.loads(document.removeprefix("\ufeff")), arn, attachments)
+            return cls(parse_text(name, document), json.loads(document.removeprefix("\ufeff")), arn, attachments)
         except PolicyError as error:
             return cls(unreadable(name, error), {}, arn, attachments)
 
@@ -108,9 +108,12 @@ class Note:
     @property
     def where(self) -> str:
         """The policy and, by Sid or position, the statement; "" for the role."""
-        if self.statement is None:
-            return self.policy
-        return f"{self.policy}, {self.sid or f'statement {self.statement}'}"
+        return f"{self.policy}, {self.place}" if self.place else self.policy
+
+    @property
+    def place(self) -> str:
+        """The statement by Sid or position; "" for the whole policy."""
+        return "" if self.statement is None else self.sid or f"statement {self.statement}"
 
 
 EDIT, FORK, COPY, SAME, REMOVE = "edit", "fork", "copy", "same", "remove"
@@ -193,3 +196,8 @@ class Recommendation:
     claim: Claim
     skipped: str = ""
     """Why nothing is recommended for this role, or ""."""
+
+    def notes_of(self, policy: Recommended) -> tuple[str, ...]:
+        """Return why things of a policy stayed or went, each by its statement; of one that was split, once."""
+        said = (note for note in self.notes if note.policy in {policy.original, policy.name} and policy.part == 1)
+        return tuple(f"{note.place}: {note.text}" if note.place else note.text for note in said)

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from credwatch_agent.iam.catalogue import canonical, expand, known, resource_types
 from credwatch_agent.iam.context import EVERY_OTHER
 from credwatch_agent.iam.document import Statement
+from credwatch_agent.iam.element import actions
 from credwatch_agent.iam.judge import applies
-from credwatch_agent.iam.pattern import Tokens, actions, included, loosen, overlap, resource_tokens, tokens
+from credwatch_agent.iam.pattern import Tokens, included, loosen, overlap, resource_tokens, tokens
 from credwatch_agent.iam.request import Request
 from credwatch_agent.recommend.model import Call, Settings
 

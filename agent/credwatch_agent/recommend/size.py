@@ -18,7 +18,7 @@ Document = Mapping[str, Any]
 
 def size(document: Document) -> int:
     """Return a document's size as IAM counts it: characters without white space."""
-    return sum(not char.isspace() for char in json.dumps(document, ensure_ascii=False, separators=(",", ":")))
+    return sum(map(len, json.dumps(document, ensure_ascii=False, separators=(",", ":")).split()))
 
 
 def split(document: Document, limit: int = MANAGED_LIMIT) -> tuple[Document, ...]:
@@ -39,12 +39,14 @@ def _pieces(document: Document, limit: int) -> Iterator[Mapping[str, Any]]:
 
 
 def _halved(document: Document, statement: Mapping[str, Any], limit: int) -> Iterator[Mapping[str, Any]]:
-    """Cut a statement that is too large by itself in two, at its actions, else its resources."""
-    element = next((each for each in ("Action", "Resource") if isinstance(statement.get(each), list)), None)
-    values: Sequence[str] = statement[element] if element else ()
-    if size({**document, "Statement": [statement]}) <= limit or element is None or len(values) < 2:
+    """Cut a statement that is too large by itself in two, at the longer of its actions and its resources."""
+    several = [each for each in ("Action", "Resource") if isinstance(statement.get(each), list | tuple)]
+    several = [each for each in several if len(statement[each]) > 1]
+    if size({**document, "Statement": [statement]}) <= limit or not several:
         yield statement
         return
+    element = max(several, key=lambda each: sum(map(len, statement[each])))
+    values: Sequence[str] = statement[element]
     middle = len(values) // 2
     sid = statement.get("Sid")
     for half, suffix in ((values[:middle], "a"), (values[middle:], "b")):

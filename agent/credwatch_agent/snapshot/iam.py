@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -41,7 +42,7 @@ def moment(value: object) -> str:
 
 def parse(pages: Sequence[Json]) -> Authorization:
     """Return roles, instance profiles and users of the pages of one account."""
-    managed = {policy["Arn"]: policy for page in pages for policy in page.get("Policies", ())}
+    managed = {policy["Arn"]: _version(policy) for page in pages for policy in page.get("Policies", ())}
     details = [role for page in pages for role in page.get("RoleDetailList", ())]
     users = [user for page in pages for user in page.get("UserDetailList", ())]
     return Authorization(
@@ -51,7 +52,7 @@ def parse(pages: Sequence[Json]) -> Authorization:
     )
 
 
-def _role(detail: Json, managed: Mapping[str, Json]) -> Role:
+def _role(detail: Json, managed: Mapping[str, Policy]) -> Role:
     boundary = (detail.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", "")
     return Role(
         arn=detail["Arn"],
@@ -69,18 +70,23 @@ def _role(detail: Json, managed: Mapping[str, Json]) -> Role:
     )
 
 
-def _managed(attached: Json, managed: Mapping[str, Json]) -> Policy:
-    arn = attached["PolicyArn"]
-    policy = managed.get(arn, {})
-    versions = policy.get("PolicyVersionList", ())
-    default: Json = next((v for v in versions if v.get("IsDefaultVersion")), {})
+def _version(policy: Json) -> Policy:
+    """Return a managed policy in its default version: made once, however many roles have it."""
+    default: Json = next((v for v in policy.get("PolicyVersionList", ()) if v.get("IsDefaultVersion")), {})
     return Policy(
-        name=attached.get("PolicyName") or arn.rpartition("/")[2],
+        name=policy.get("PolicyName", ""),
         document=text(default.get("Document")),
-        arn=arn,
+        arn=policy["Arn"],
         version=policy.get("DefaultVersionId") or default.get("VersionId", ""),
         attachments=policy.get("AttachmentCount", 0),
     )
+
+
+def _managed(attached: Json, managed: Mapping[str, Policy]) -> Policy:
+    arn = attached["PolicyArn"]
+    policy = managed.get(arn) or Policy("", "", arn)
+    name = attached.get("PolicyName") or arn.rpartition("/")[2]
+    return policy if policy.name == name else replace(policy, name=name)
 
 
 def _profiles(details: Sequence[Json]) -> tuple[InstanceProfile, ...]:

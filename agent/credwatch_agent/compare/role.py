@@ -1,0 +1,65 @@
+"""One role after the other: its policies parsed once, its calls attributed, its grants judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from credwatch_agent.compare.attribute import Attached, attribute
+from credwatch_agent.compare.grants import Doubts, Unseen, grants
+from credwatch_agent.compare.model import REFUSED, RoleView, StatementView, uses_of
+from credwatch_agent.evidence import Coverage, Emits, Joined, Settings, Signed, cover
+from credwatch_agent.evidence.baselines import baseline, forwarding
+from credwatch_agent.iam import document as documents
+from credwatch_agent.iam.document import PolicyError
+from credwatch_agent.snapshot import Index, Role
+
+
+def compare(
+    index: Index,
+    joined: Joined,
+    now_ns: int,
+    settings: Settings,
+    emits: Emits,
+    roles: Sequence[Role] | None = None,
+) -> tuple[RoleView, ...]:
+    """Return the comparison of `roles`, or of every role of the snapshot in the order of their ARNs."""
+    unseen = Unseen(emits)
+    return tuple(
+        _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, unseen)
+        for role in (index.snapshot.roles if roles is None else roles)
+    )
+
+
+def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, unseen: Unseen) -> RoleView:
+    parsed, read, problems = _parse(role)
+    uses = tuple(uses_of(signed))
+    attributed = attribute(parsed, uses)
+    served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in REFUSED)
+    doubts = Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen)
+    views = tuple(
+        StatementView(each.policy, each.statement, grants(each.statement, seen, doubts))
+        for each, seen in zip(parsed, attributed.seen, strict=True)
+    )
+    return RoleView(role, coverage, views, uses, attributed.unexplained, problems, read)
+
+
+def _parse(role: Role) -> tuple[list[Attached], tuple[documents.Policy, ...], tuple[str, ...]]:
+    """Parse each policy on its own: one that does not parse is a problem, the others are unaffected."""
+    parsed: list[Attached] = []
+    read: list[documents.Policy] = []
+    problems: list[str] = []
+    for policy in role.policies:
+        if not policy.document:
+            problems.append(f"policy `{policy.name}` of role `{role.name}`: the snapshot holds no document of it")
+            continue
+        try:
+            document = documents.parse_text(policy.name, policy.document)
+        except PolicyError as error:
+            problems.append(f"policy `{policy.name}` of role `{role.name}` does not parse: {error}")
+            continue
+        read.append(document)
+        parsed += [Attached(policy, statement) for statement in document.statements if statement.allows]
+        problems += [
+            f"policy `{policy.name}` of role `{role.name}`: {problem.message}" for problem in document.problems
+        ]
+    return parsed, tuple(read), tuple(problems)
