@@ -85,12 +85,24 @@ class Report:
     """What could not be known, a sentence each."""
 
 
-def build(telemetry: Telemetry, snapshot: Snapshot, now_ns: int, settings: Settings, emits: Emits) -> Report:
-    """Return the report of one store and one snapshot at one moment."""
+def build(
+    telemetry: Telemetry,
+    snapshot: Snapshot,
+    now_ns: int,
+    settings: Settings,
+    emits: Emits,
+    *,
+    earlier: Snapshot | None = None,
+) -> Report:
+    """Return the report of one store and one snapshot at one moment.
+
+    `earlier` is a snapshot from before it, which shows what was taken away since.
+    """
     index = Index(snapshot)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
     views = compare(index, joined, now_ns, settings, emits)
-    findings = find(World(index, telemetry, joined, views, now_ns))
+    before = compare(Index(earlier), joined, now_ns, settings, emits) if earlier else ()
+    findings = find(World(index, telemetry, joined, views, now_ns, before))
     rows = {view.role.arn: _role(view) for view in views}
     return Report(
         now_ns=now_ns,
