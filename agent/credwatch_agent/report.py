@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from credwatch_agent.compare import RoleView, StatementView, compare
 from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, begins, join
+from credwatch_agent.evidence.coverage import trusted
 from credwatch_agent.findings import Finding, Subject, World, find
 from credwatch_agent.records import Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
@@ -157,7 +158,7 @@ def _service(
         calls=sum(one.row.calls for one in signed),
         used=len(used & granted),
         granted=len(granted) if any(arn in views for arn in arns) else None,
-        exact=processes[0] == processes[1] and all(one.row.exact for one in signed),
+        exact=processes[0] == processes[1] and all(one.row.exact and not one.place.lost for one in signed),
         processes=processes[0],
         worst=min(concerning, key=lambda f: (f.severity.rank, f.kind is not Subject.WORKLOAD), default=None),
     )
@@ -202,15 +203,25 @@ def _unknown(snapshot: Snapshot, joined: Joined, views: tuple[RoleView, ...]) ->
     yield from (missing.sentence for missing in snapshot.missing)
     for view in views:
         yield from view.problems
+        yield from _trust(view)
     yield from _open_processes(joined)
     yield from _claimed(joined)
     yield from _unplaced(joined)
     for view in views:
         if view.coverage.carriers:
-            doubted = Counter(view.actions.values())[State.INSUFFICIENT]
+            grants = (grant for statement in view.statements for grant in statement.grants)
+            doubted = len({grant.action for grant in grants if grant.verdict.state is State.INSUFFICIENT})
             if doubted:
                 reasons = "; ".join(gap.sentence for gap in view.coverage.gaps) or "see its statements"
                 yield f"{doubted} unseen actions of role `{view.role.name}` are not called unused: {reasons}"
+
+
+def _trust(view: RoleView) -> Iterator[str]:
+    if view.role.trust:
+        try:
+            trusted(view.role.trust)
+        except (ValueError, RecursionError):
+            yield f"the trust policy of role `{view.role.name}` does not parse: who may assume it is not known"
 
 
 def _open_processes(joined: Joined) -> Iterator[str]:

@@ -81,7 +81,7 @@ def get(process_id: str, source: str = "ecs-task-role", **more: Any) -> UsageRow
 
 def process(process_id: str, first_ns: int, last_ns: int, *, closed: bool = True, **more: str) -> Process:
     made = w.task_process(process_id, "orders", **more)
-    return replace(made, first_ns=first_ns, last_ns=last_ns, closed=1 if closed else None)
+    return replace(made, first_ns=first_ns, last_ns=last_ns, closed=0 if closed else None)
 
 
 def span(process_id: str, first_days: float, last_days: float, *, closed: bool = True) -> Process:
@@ -134,6 +134,7 @@ FIRES: list[tuple[str, Reason, Case]] = [
     ("half of the window", Reason.WINDOW, case(processes=(span("p", 45, 0),))),
     ("a start beyond the slack", Reason.WINDOW, case(
         processes=(process("p", w.NOW - 90 * w.DAY + 3 * MINUTE, w.NOW),))),
+    ("calls that did not arrive", Reason.LOST, case(processes=(replace(w.task_process("p", "orders"), closed=11),))),
     ("silence in the middle", Reason.WINDOW, case(processes=(span("p", 100, 50, closed=False), span("q", 40, 0)))),
     ("silence at the end", Reason.WINDOW, case(processes=(span("p", 100, 10),))),
     ("a quarterly job", Reason.WINDOW, case(processes=(span("p", 90, 89.9), span("q", 1, 0.9)))),

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from credwatch_agent.cli.report import _emits
+from credwatch_agent.cli.report import emits
 from credwatch_agent.evidence import Settings
 from credwatch_agent.findings import RULES, Finding
 from credwatch_agent.report import Report, build
@@ -19,7 +19,7 @@ KINDS = {"fires", "silent", "insufficient"}
 
 def _report(one: sc.Scenario) -> Report:
     earlier = sc.snapshot(one.text, "earlier") if "earlier" in one.text else None
-    return build(sc.telemetry(one.text), sc.snapshot(one.text), w.NOW, Settings(), _emits, earlier=earlier)
+    return build(sc.telemetry(one.text), sc.snapshot(one.text), w.NOW, Settings(), emits, earlier=earlier)
 
 
 def _subject(finding: Finding) -> str:

@@ -91,12 +91,12 @@ def task_process(process_id: str, family: str, uri: str = "present", **more: str
         "credwatch.entry_point": f"{family}.py",
         **{key.replace("__", "."): value for key, value in more.items()},
     }
-    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=100)
+    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=0)
 
 
 def host_process(process_id: str, service: str, host: str = HOST, **more: str) -> Process:
     resource = {"service.name": service, "host.id": host, **{k.replace("__", "."): v for k, v in more.items()}}
-    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=100)
+    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=0)
 
 
 def call(process_id: str, source: str, principal: str, *actions: str, resource: str = "*", **more: Any) -> UsageRow:

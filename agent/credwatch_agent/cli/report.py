@@ -27,6 +27,9 @@ def report(
     window: Annotated[
         float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
     ] = Settings().window_days,
+    earlier: Annotated[
+        Path | None, typer.Option(help="Snapshot of an earlier day: what was in use and is no longer granted is named.")
+    ] = None,
     statements: Annotated[
         bool, typer.Option("--statements", help="Show each role with its users and its statements.")
     ] = False,
@@ -36,7 +39,8 @@ def report(
     attached = load(snapshot)
     with closing(SqliteStore.open(db, read_only=True)) as store:
         telemetry = store.telemetry()
-    made = build(telemetry, attached, time.time_ns(), Settings(window_days=window), _emits)
+    before = load(earlier) if earlier else None
+    made = build(telemetry, attached, time.time_ns(), Settings(window_days=window), emits, earlier=before)
     if json:
         out.print(as_json.render(made), soft_wrap=True)
     else:
@@ -44,7 +48,7 @@ def report(
     return _exit_code(made, bool(attached.missing))
 
 
-def _emits(action: str) -> bool | None:
+def emits(action: str) -> bool | None:
     """Tell whether some SDK operation is authorised as an action, as far as the operation map knows the action."""
     return not unobservable(action) if known(action) else None
 

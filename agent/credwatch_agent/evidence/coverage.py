@@ -246,6 +246,15 @@ def inexact(scope: Scope) -> Iterator[Gap]:
         yield Gap(Reason.INEXACT, "some counts are incomplete (spans or delta points): calls may be missing")
 
 
+def lost(scope: Scope) -> Iterator[Gap]:
+    """A process that ended named its total: where less arrived, what is missing may have used any action."""
+    for where, places in sorted(scope.by_where.items()):
+        short = [place for place in places if place.lost]
+        if short:
+            counted, arrived = sum(p.process.closed or 0 for p in short), sum(p.arrived for p in short)
+            yield Gap(Reason.LOST, f"`{where}` counted {counted:,} calls, and {arrived:,} arrived")
+
+
 def unmapped(scope: Scope) -> Iterator[Gap]:
     """A call that no rule maps may have used any action."""
     unknown = (signed.usage for signed in scope.signed if signed.usage.mapping == "unknown")
@@ -351,6 +360,7 @@ RULES: tuple[Rule, ...] = (
     trust,
     unattributed,
     inexact,
+    lost,
     unmapped,
 )
 

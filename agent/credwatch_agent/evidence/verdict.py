@@ -36,6 +36,7 @@ class Reason(str, Enum):
     UNATTRIBUTED = "unattributed-calls"
     SETTINGS = "settings"
     INEXACT = "inexact"
+    LOST = "lost-calls"
     MAPPING = "mapping"
     OUTCOME = "outcome"
     AMBIGUOUS = "ambiguous"

@@ -318,5 +318,6 @@ RULES = (
         ),
         how_to_fix="Name the containers that were used.",
         references=("IAM best practices, apply least-privilege permissions",),
+        absorbs=frozenset({"condition-could-be-added"}),
     ),
 )

@@ -131,6 +131,16 @@ class ContainerInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Association:
+    """An EKS Pod Identity association: a service account of a cluster and its role."""
+
+    cluster: str
+    namespace: str
+    service_account: str
+    role_arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """A layer that could not be read, and one sentence why."""
 
@@ -153,6 +163,7 @@ class Snapshot:
     task_definitions: tuple[TaskDefinition, ...] = ()
     tasks: tuple[Task, ...] = ()
     container_instances: tuple[ContainerInstance, ...] = ()
+    associations: tuple[Association, ...] = ()
     missing: tuple[Missing, ...] = ()
 
     def knows(self, layer: str) -> bool:
