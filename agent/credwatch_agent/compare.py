@@ -21,11 +21,13 @@ from credwatch_agent.evidence import (
     Gap,
     Joined,
     Reason,
+    Scales,
     Seen,
     Settings,
     Signed,
     State,
     Verdict,
+    Weighed,
     cover,
     judge,
 )
@@ -37,6 +39,7 @@ from credwatch_agent.iam.context import EVERY_OTHER, Truth
 from credwatch_agent.iam.document import PolicyError, Statement
 from credwatch_agent.iam.judge import applies
 from credwatch_agent.iam.request import Request
+from credwatch_agent.records import NO_SECOND, Second, TrailUse
 from credwatch_agent.snapshot import Index, Policy, Role
 
 _REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
@@ -124,20 +127,23 @@ class RoleView:
 _STRENGTH = (State.USED, State.INSUFFICIENT, State.UNOBSERVABLE, State.UNUSED)
 
 
-def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits: Emits) -> tuple[RoleView, ...]:
+def compare(
+    index: Index, joined: Joined, now_ns: int, settings: Settings, emits: Emits, second: Second = NO_SECOND
+) -> tuple[RoleView, ...]:
     """Return the comparison of every role of the snapshot, in the order of their ARNs."""
+    scales = Scales(second, index)
     return tuple(
-        _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, emits)
+        _role(role, cover(role, index, joined, now_ns, settings, scales), joined.by_role(role.arn), index, emits)
         for role in index.snapshot.roles
     )
 
 
 def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
     parsed, read, problems = _parse(role)
-    uses = tuple(uses_of(signed))
+    uses = _with_trail(tuple(uses_of(signed)), coverage.second.uses)
     attributed = _attribute(parsed, uses)
     served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
-    unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits)
+    unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits, coverage.second)
     views = tuple(
         StatementView(each.policy, each.statement, tuple(_grants(each.statement, seen, unseen)))
         for each, seen in zip(parsed, attributed.seen, strict=True)
@@ -195,6 +201,30 @@ def uses_of(signed: Iterable[Signed]) -> Iterator[Use]:
             last_ns=max(item.row.last_ns for item in items),
             where=tuple(sorted({item.place.workload.where for item in items})),
         )
+
+
+def _with_trail(uses: tuple[Use, ...], trail: Sequence[TrailUse]) -> tuple[Use, ...]:
+    """Add the uses that CloudTrail alone saw; what a recorder saw too is counted as it counted."""
+    if not trail:
+        return uses
+    known = {(use.action, use.resource, use.outcome) for use in uses}
+    groups: defaultdict[tuple[str, str, str], list[TrailUse]] = defaultdict(list)
+    for item in trail:
+        for action, resources in item.authorizations:
+            for resource in resources or ("*",):
+                groups[action, resource, item.outcome].append(item)
+    added = (
+        Use(
+            *key,
+            calls=sum(item.calls for item in items),
+            first_ns=min(item.first_ns for item in items),
+            last_ns=max(item.last_ns for item in items),
+            where=tuple(sorted({f"CloudTrail {item.session or item.invoked_by}".strip() for item in items})),
+        )
+        for key, items in groups.items()
+        if key not in known
+    )
+    return tuple(sorted((*uses, *added), key=lambda use: (use.action, use.resource, use.outcome)))
 
 
 # --- attribution ------------------------------------------------------------------------------------
@@ -312,6 +342,7 @@ class _Unseen(NamedTuple):
     infrastructure: tuple[str, ...]
     forwarded: Forwarded
     emits: Emits
+    second: Weighed
 
 
 def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _Unseen) -> Iterator[Grant]:
@@ -319,7 +350,13 @@ def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _
         sightings = seen.get(action.lower(), [])
         certain = [sighting.use for sighting in sightings if sighting.certain]
         verdict = judge(
-            action, _seen(action, sightings), unseen.gaps, unseen.infrastructure, unseen.emits, unseen.forwarded
+            action,
+            _seen(action, sightings),
+            unseen.gaps,
+            unseen.infrastructure,
+            unseen.emits,
+            unseen.forwarded,
+            unseen.second.doubt(action),
         )
         resources = tuple(sorted({use.resource for use in certain}))
         yield Grant(action, verdict, sum(use.calls for use in certain), resources)

@@ -14,7 +14,7 @@ from credwatch_agent.compare import RoleView, StatementView, compare
 from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, begins, join
 from credwatch_agent.evidence.coverage import trusted
 from credwatch_agent.findings import Finding, Subject, World, find
-from credwatch_agent.records import Telemetry
+from credwatch_agent.records import NO_SECOND, Second, Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
 
 SCHEMA = 1
@@ -94,15 +94,17 @@ def build(
     emits: Emits,
     *,
     earlier: Snapshot | None = None,
+    second: Second = NO_SECOND,
 ) -> Report:
     """Return the report of one store and one snapshot at one moment.
 
-    `earlier` is a snapshot from before it, which shows what was taken away since.
+    `earlier` is a snapshot from before it, which shows what was taken away since; `second` is what
+    AWS's own records say beside the recorders.
     """
     index = Index(snapshot)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
-    views = compare(index, joined, now_ns, settings, emits)
-    before = compare(Index(earlier), joined, now_ns, settings, emits) if earlier else ()
+    views = compare(index, joined, now_ns, settings, emits, second)
+    before = compare(Index(earlier), joined, now_ns, settings, emits, second) if earlier else ()
     findings = find(World(index, telemetry, joined, views, now_ns, before))
     rows = {view.role.arn: _role(view) for view in views}
     return Report(
@@ -117,7 +119,9 @@ def build(
         roles=tuple(row for row in rows.values() if row.carriers),
         silent_roles=tuple(row for row in rows.values() if not row.carriers),
         findings=findings,
-        unknown=tuple(dict.fromkeys(_unknown(snapshot, joined, views))),
+        unknown=tuple(
+            dict.fromkeys((*second.problems, *_strangers(second, index), *_unknown(snapshot, joined, views)))
+        ),
     )
 
 
@@ -208,12 +212,24 @@ def _unknown(snapshot: Snapshot, joined: Joined, views: tuple[RoleView, ...]) ->
     yield from _claimed(joined)
     yield from _unplaced(joined)
     for view in views:
+        for gap in view.coverage.second.contradictions:
+            yield f"contradiction at role `{view.role.name}`: {gap.sentence}"
+    for view in views:
         if view.coverage.carriers:
             grants = (grant for statement in view.statements for grant in statement.grants)
             doubted = len({grant.action for grant in grants if grant.verdict.state is State.INSUFFICIENT})
             if doubted:
                 reasons = "; ".join(gap.sentence for gap in view.coverage.gaps) or "see its statements"
                 yield f"{doubted} unseen actions of role `{view.role.name}` are not called unused: {reasons}"
+
+
+def _strangers(second: Second, index: Index) -> Iterator[str]:
+    arns = {index.role_arn(use.principal_arn) for use in second.trail} - {""} - index.roles.keys()
+    if arns:
+        shown = ", ".join(f"`{arn}`" for arn in sorted(arns)[:3])
+        verb = "is no role" if len(arns) == 1 else "are no roles"
+        rest = f" and {len(arns) - 3:,} more" if len(arns) > 3 else ""
+        yield f"CloudTrail saw {shown}{rest}, which {verb} of this snapshot: what it grants is not known"
 
 
 def _trust(view: RoleView) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import yaml
 
 from credwatch.semconv import Hop
 from credwatch_agent import snapshot as s
-from credwatch_agent.records import KeySighting, Process, Telemetry, UsageRow
+from credwatch_agent.records import Accessed, KeySighting, Process, Second, Telemetry, UsageRow
+from credwatch_agent.second import accessed
+from credwatch_agent.second.cloudtrail import Trail
 from tests.agent import worlds as w
 
 HERE = Path(__file__).parent / "scenarios"
@@ -259,3 +263,61 @@ def _key(row: UsageRow, call: Json) -> KeySighting:
         first_ns=row.first_ns,
         last_ns=row.last_ns,
     )
+
+
+# --- second sources ---------------------------------------------------------------------------------
+
+
+def second(text: Json) -> Second:
+    """Return what CloudTrail and last-accessed documents say in a scenario, read from AWS's own formats."""
+    trail = Trail(_ago(90))
+    trail.add(log(*(event(each, i) for i, each in enumerate(text.get("cloudtrail", ())))))
+    documents = [_document(each) for each in text.get("last_accessed", ())]
+    found: tuple[Accessed, ...] = tuple(one for document in documents for one in accessed.parse(document))
+    return Second(tuple(trail.uses()), found, tuple(text.get("problems", ())))
+
+
+def log(*events: Json) -> bytes:
+    """A CloudTrail log file of these events."""
+    return json.dumps({"Records": events}).encode()
+
+
+def event(text: Json, number: int) -> dict[str, Any]:
+    """An event as CloudTrail writes it, from `role`, `session`, `call`, `with`, `ago`, `error`, `agent`, `via`."""
+    source, _, name = text["call"].partition(":")
+    role = w.role_arn(text["role"])
+    who = {
+        "type": "AssumedRole",
+        "arn": f"arn:aws:sts::{w.ACCOUNT}:assumed-role/{text['role']}/{text['session']}",
+        "accountId": w.ACCOUNT,
+        "sessionContext": {"sessionIssuer": {"type": "Role", "arn": role, "userName": text["role"]}},
+        **({"invokedBy": text["via"]} if "via" in text else {}),
+    }
+    return {
+        "eventVersion": "1.11",
+        "eventID": f"{number:08}-0000-0000-0000-000000000000",
+        "eventTime": _iso(text.get("ago", 1)),
+        "eventSource": f"{source}.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "eu-west-1",
+        "userAgent": text.get("agent", ""),
+        "userIdentity": who,
+        "requestParameters": text.get("with"),
+        **({"errorCode": text["error"]} if "error" in text else {}),
+    }
+
+
+def _iso(days: float) -> str:
+    return datetime.fromtimestamp(_ago(days) // 10**9, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _document(text: Json) -> bytes:
+    namespace, _, name = text["action"].partition(":")
+    entity, at = w.role_arn(text["role"]), _iso(text["ago"])
+    service: dict[str, Any] = {"ServiceName": namespace, "ServiceNamespace": namespace, "TotalAuthenticatedEntities": 1}
+    service |= {"LastAuthenticated": at, "LastAuthenticatedEntity": entity}
+    if name != "*":
+        tracked = {"ActionName": name, "LastAccessedEntity": entity, "LastAccessedTime": at}
+        service["TrackedActionsLastAccessed"] = [tracked]
+    document = {"JobStatus": "COMPLETED", "JobType": "ACTION_LEVEL", "ServicesLastAccessed": [service]}
+    return json.dumps({**document, "IsTruncated": False}).encode()

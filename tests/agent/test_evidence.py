@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from credwatch_agent import snapshot as s
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Coverage, Reason, Settings, State, begins, cover, join, settings_of
 from credwatch_agent.evidence.coverage import RULES, duration
+from credwatch_agent.evidence.settings import NO_AWS_TAG, WINDOW_TAG
 from credwatch_agent.records import Process, Telemetry, UsageRow
 from credwatch_agent.snapshot import model
 from tests.agent import worlds as w
@@ -248,6 +250,9 @@ def test_every_rule_has_a_world_in_which_it_fires() -> None:
         Reason.FORWARDED,
         Reason.NO_OPERATION,
         Reason.PASS_ROLE,
+        # scenarios/second.yaml
+        Reason.UNREPORTED,
+        Reason.CONTRADICTION,
     }
     assert fired | own_scope == set(Reason)
     assert len(RULES) == len(set(RULES))
@@ -437,3 +442,9 @@ def test_a_layer_that_could_not_be_read_never_makes_more_unused(known: Case, lay
     fewer = replace(known.snapshot, missing=(s.Missing(layer, "denied"),), **{LAYERS[layer]: empty})  # type: ignore[arg-type]
     without = replace(known, snapshot=fewer)
     assert layer == model.ROLES or unused(without.view()) <= unused(known.view())
+
+
+def test_every_reason_and_tag_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    for word in (*(reason.value for reason in Reason), WINDOW_TAG, NO_AWS_TAG):
+        assert f"`{word}" in page, word

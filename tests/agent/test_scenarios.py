@@ -19,7 +19,8 @@ KINDS = {"fires", "silent", "insufficient"}
 
 def _report(one: sc.Scenario) -> Report:
     earlier = sc.snapshot(one.text, "earlier") if "earlier" in one.text else None
-    return build(sc.telemetry(one.text), sc.snapshot(one.text), w.NOW, Settings(), emits, earlier=earlier)
+    told, taken, second = sc.telemetry(one.text), sc.snapshot(one.text), sc.second(one.text)
+    return build(told, taken, w.NOW, Settings(), emits, earlier=earlier, second=second)
 
 
 def _subject(finding: Finding) -> str:
