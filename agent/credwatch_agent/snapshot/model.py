@@ -15,9 +15,11 @@ INSTANCES = "EC2 instances"
 TASK_DEFINITIONS = "task definitions"
 TASKS = "tasks"
 CONTAINER_INSTANCES = "container instances"
+ASSOCIATIONS = "pod identity associations"
 IDENTITY = "caller identity"
 
 LAYERS = (ROLES, ACCESS_KEYS, INSTANCE_PROFILES, INSTANCES, TASK_DEFINITIONS, TASKS, CONTAINER_INSTANCES)
+"""What every live snapshot asks for; the associations of EKS are read where that is asked for."""
 
 NO_AWS_LABEL = "credwatch.no-aws"
 """Docker label by which a task definition says that a container never calls AWS."""
