@@ -139,14 +139,15 @@ class TrailUse:
     `principal_arn` is the role behind the session, as CloudTrail names its issuer. `hint` is what the
     SDK's user agent says of the credential source, "" if nothing: anyone can write a user agent.
     `invoked_by` is the AWS service that called on the principal's behalf. `call` is
-    `eventSource:eventName`, in CloudTrail's words; `mapped` tells whether it is known which actions it needs.
+    `eventSource:eventName`, in CloudTrail's words; `detail` tells how exact its resources are, "" where no
+    rule tells which actions it needs.
     """
 
     principal_arn: str
     session: str
     call: str
     authorizations: tuple[tuple[str, tuple[str, ...]], ...]
-    mapped: bool
+    detail: str
     outcome: str
     region: str
     hint: str

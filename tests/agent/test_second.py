@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from credwatch_agent.cli import main
-from credwatch_agent.records import Second
+from credwatch_agent.records import Batch, Second, UsagePoint
 from credwatch_agent.second import accessed as documents
 from credwatch_agent.second import read
 from credwatch_agent.second.cloudtrail import Trail, Unreadable, hint
@@ -210,7 +213,7 @@ def test_a_document_may_be_said_to_be_a_roles(tmp_path: Path) -> None:
     assert "which is no role of the snapshot" in _read([], [f"nobody={path}"]).problems[0]
 
 
-# --- the command ------------------------------------------------------------------------------------
+# --- the commands -----------------------------------------------------------------------------------
 
 
 def test_a_source_that_cannot_be_read_is_said_and_no_report_is_clean(
@@ -225,3 +228,25 @@ def test_a_source_that_cannot_be_read_is_said_and_no_report_is_clean(
     printed = " ".join(capsys.readouterr().out.split())
     assert "is cut or damaged" in printed
     assert "cannot be read (No such file or directory)" in printed
+
+
+def test_a_recommendation_keeps_what_cloudtrail_alone_saw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = "s3:GetObject, s3:PutObject, s3:DeleteObject on arn:aws:s3:::photos/*"
+    text = {"tasks": {"web": {"role": "web"}}, "roles": {"web": {"trust": "ecs-tasks", "allow": {"Photos": photos}}}}
+    taken = sc.snapshot(text)
+    save(taken, tmp_path / "snapshot.json")
+    now = time.time_ns()
+    seen = w.call("p", "ecs-task-role", WEB, "s3:GetObject", resource="arn:aws:s3:::photos/*").usage
+    point = UsagePoint("p", seen, 7, now - 100 * w.DAY, now)
+    with closing(SqliteStore.open(tmp_path / "t.db")) as store:
+        store.put([Batch(w.task_process("p", "web").resource, usage=(point,))])
+    put = sc.event({**GET, "call": "s3:PutObject", "via": "athena.amazonaws.com"}, 0)
+    put["eventTime"] = datetime.fromtimestamp((now - 80 * w.DAY) // 10**9, timezone.utc).isoformat()
+    (tmp_path / "log.json").write_bytes(sc.log(put))
+    arguments = ["recommend", "web", "--db", str(tmp_path / "t.db"), "--snapshot", str(tmp_path / "snapshot.json")]
+    kept = {}
+    for name, more in (("recorder", []), ("both", ["--cloudtrail", str(tmp_path / "log.json")])):
+        main([*arguments, "--format", "json", *more])
+        printed = capsys.readouterr().out
+        kept[name] = [action for action in ("GetObject", "PutObject", "DeleteObject") if action in printed]
+    assert kept == {"recorder": ["GetObject"], "both": ["GetObject", "PutObject"]}

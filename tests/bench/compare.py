@@ -189,7 +189,7 @@ def events(roles: int, rows: int) -> Iterator[TrailUse]:
                 session=name(role),
                 call=f"{used.service}:{used.operation}",
                 authorizations=used.authorizations,
-                mapped=True,
+                detail="container",
                 outcome="allowed",
                 region="eu-west-1",
                 hint="",

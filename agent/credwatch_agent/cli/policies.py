@@ -11,6 +11,7 @@ from pathlib import Path
 
 from credwatch_agent.cli.failure import UsageError
 from credwatch_agent.cli.report import emits
+from credwatch_agent.cli.second import read_second
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Settings, Signed, begins, join
 from credwatch_agent.iam.document import Policy, PolicyError, parse
@@ -45,16 +46,27 @@ def find_role(snapshot: Snapshot, wanted: str) -> Role:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A role, compared with what it was used for up to `now_ns`."""
+    """A role, compared with what it was used for up to `now_ns`. `problems`: second sources that cannot be read."""
 
     view: RoleView
     signed: Sequence[Signed]
     now_ns: int
     settings: Settings
+    problems: tuple[str, ...] = ()
 
 
-def read_evidence(role: str, db: Path, snapshot: Path, window: float) -> Evidence:
-    """Compare one role of the snapshot with the telemetry. Raises UsageError, StoreError, SnapshotError."""
+def read_evidence(
+    role: str,
+    db: Path,
+    snapshot: Path,
+    window: float,
+    trails: Sequence[str] | None = None,
+    documents: Sequence[str] | None = None,
+) -> Evidence:
+    """Compare one role of the snapshot with telemetry and second sources.
+
+    Raises UsageError, StoreError, SnapshotError.
+    """
     taken = load(snapshot)
     found = find_role(taken, role)
     with closing(SqliteStore.open(db, read_only=True)) as store:
@@ -63,6 +75,7 @@ def read_evidence(role: str, db: Path, snapshot: Path, window: float) -> Evidenc
     settings = Settings(window_days=window)
     index = Index(taken)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
-    views = compare(index, joined, now_ns, settings, emits)
+    second = read_second(trails, documents, index, now_ns, settings)
+    views = compare(index, joined, now_ns, settings, emits, second)
     view = next(each for each in views if each.role.arn == found.arn)
-    return Evidence(view, joined.by_role(found.arn), now_ns, settings)
+    return Evidence(view, joined.by_role(found.arn), now_ns, settings, second.problems)

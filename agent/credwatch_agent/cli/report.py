@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import boto3
 import typer
-from botocore.exceptions import BotoCoreError
 
 from credwatch.operations.coverage import unobservable
 from credwatch_agent.cli.console import out
-from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
-from credwatch_agent.evidence import Settings, begins
+from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
+from credwatch_agent.cli.second import Documents, Trails, read_second
+from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import json as as_json
 from credwatch_agent.exports import table
 from credwatch_agent.iam.catalogue import known
-from credwatch_agent.records import Second
 from credwatch_agent.report import Report, build
-from credwatch_agent.second import read
-from credwatch_agent.snapshot import Index, Snapshot, load
+from credwatch_agent.snapshot import Index, load
 from credwatch_agent.store.sqlite import SqliteStore
 
 
@@ -35,14 +31,8 @@ def report(
     earlier: Annotated[
         Path | None, typer.Option(help="Snapshot of an earlier day: what was in use and is no longer granted is named.")
     ] = None,
-    cloudtrail: Annotated[
-        list[str] | None,
-        typer.Option(help="CloudTrail log file, folder of them, or s3://BUCKET/PREFIX; repeatable."),
-    ] = None,
-    last_accessed: Annotated[
-        list[str] | None,
-        typer.Option(help="FILE or ROLE=FILE of `aws iam get-service-last-accessed-details`; repeatable."),
-    ] = None,
+    cloudtrail: Trails = None,
+    last_accessed: Documents = None,
     statements: Annotated[
         bool, typer.Option("--statements", help="Show each role with its users and its statements.")
     ] = False,
@@ -55,33 +45,13 @@ def report(
     before = load(earlier) if earlier else None
     now_ns = time.time_ns()
     settings = Settings(window_days=window)
-    second = read_second(cloudtrail or (), last_accessed or (), attached, now_ns, settings)
+    second = read_second(cloudtrail, last_accessed, Index(attached), now_ns, settings)
     made = build(telemetry, attached, now_ns, settings, emits, earlier=before, second=second)
     if json:
         out.print(as_json.render(made), soft_wrap=True)
     else:
         table.render(made, out, statements=statements)
     return _exit_code(made, bool(attached.missing or second.problems))
-
-
-def read_second(
-    trails: Sequence[str], documents: Sequence[str], attached: Snapshot, now_ns: int, settings: Settings
-) -> Second:
-    """Return what second sources say of the longest window of any role."""
-    index = Index(attached)
-    since_ns = min((now_ns - settings.window_ns, *begins(index, now_ns, settings).values()))
-    return read(trails, documents, since_ns, _s3, lambda name: _role_arn(name, index))
-
-
-def _s3() -> Any:
-    try:
-        return boto3.Session().client("s3")
-    except (BotoCoreError, ValueError) as error:
-        raise UsageError(f"no S3 client can be made: {error}") from None
-
-
-def _role_arn(name: str, index: Index) -> str:
-    return name if name in index.roles else index.role_arn(name=name)
 
 
 def emits(action: str) -> bool | None:

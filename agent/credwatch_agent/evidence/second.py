@@ -138,7 +138,7 @@ def _counted(calls: int) -> str:
 
 
 def _unmapped(trail: Sequence[TrailUse]) -> Iterator[Gap]:
-    for call in sorted({use.call for use in trail if not use.mapped}):
+    for call in sorted({use.call for use in trail if not use.detail}):
         yield Gap(Reason.MAPPING, f"CloudTrail saw `{call}`, and no rule tells which actions it needs")
 
 

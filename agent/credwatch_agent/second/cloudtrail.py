@@ -127,7 +127,7 @@ class _Key(NamedTuple):
     session: str
     call: str
     authorizations: tuple[tuple[str, tuple[str, ...]], ...]
-    mapped: bool
+    detail: str
     outcome: str
     region: str
     hint: str
@@ -176,13 +176,13 @@ def _key(record: Mapping[str, Any]) -> _Key:
     session = _SESSION.fullmatch(arn)
     source, name = str(record["eventSource"]), str(record["eventName"])
     region = str(record.get("awsRegion") or "")
-    found = _authorizations(source, name, record, (region, str(who.get("accountId") or "")))
+    authorizations, detail = _authorizations(source, name, record, (region, str(who.get("accountId") or "")))
     return _Key(
         principal_arn=str(issuer or arn),
         session=session[1] if session else "",
         call=f"{source.removesuffix('.amazonaws.com')}:{name}",
-        authorizations=found or (),
-        mapped=found is not None,
+        authorizations=authorizations,
+        detail=detail,
         outcome=_OUTCOMES.get(str(record["errorCode"]), "answered") if record.get("errorCode") else "allowed",
         region=region,
         hint=hint(str(record.get("userAgent") or "")),
@@ -192,8 +192,8 @@ def _key(record: Mapping[str, Any]) -> _Key:
 
 def _authorizations(
     source: str, name: str, record: Mapping[str, Any], place: tuple[str, str]
-) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
-    """Return what the operation map makes of an event, else `prefix:Name` where IAM knows it, else None."""
+) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], str]:
+    """Return what the operation map makes of an event, else `prefix:Name` where IAM knows it, and how exactly."""
     prefix = source.partition(".")[0]
     operation = _DATED.sub("", name)
     given = record.get("requestParameters")
@@ -205,10 +205,9 @@ def _authorizations(
         account=place[1],
     )
     if found.mapping != "unknown":
-        return found.authorizations
+        return found.authorizations, found.detail
     action = f"{prefix}:{operation}"
-    arns = sorted({str(each["ARN"]) for each in record.get("resources") or () if each.get("ARN")})
-    return ((action, tuple(arns) or ("*",)),) if known(action) else None
+    return (((action, ("*",)),), "service") if known(action) else ((), "")
 
 
 def _parameters(given: Mapping[str, Any]) -> dict[str, Any]:
