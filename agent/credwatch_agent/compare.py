@@ -142,7 +142,8 @@ def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Ind
     parsed, read, problems = _parse(role)
     uses = _with_trail(tuple(uses_of(signed)), coverage.second.uses)
     attributed = _attribute(parsed, uses)
-    served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
+    served = {(s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED}
+    served |= {(service, name) for use in coverage.second.uses for service, _, name in [use.call.partition(":")]}
     unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits, coverage.second)
     views = tuple(
         StatementView(each.policy, each.statement, tuple(_grants(each.statement, seen, unseen)))

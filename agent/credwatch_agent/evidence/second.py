@@ -93,7 +93,7 @@ def _sessions(place: Place) -> set[str]:
 def _away_of(uses: Iterable[TrailUse], signed: Sequence[Signed], tried: set[str]) -> Iterator[TrailUse]:
     """Yield the uses by sessions that belong to no reporting process.
 
-    Who assumes a role names its session as he likes: a session by itself that did only what such
+    Who assumes a role chooses the name of its session: a session of no known place that did only what such
     processes reported is taken for theirs.
     """
     chosen = any(item.usage.source not in _NAMED for item in signed)
