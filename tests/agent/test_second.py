@@ -45,7 +45,8 @@ def test_events_that_are_alike_are_counted_and_each_event_once() -> None:
     trail = Trail(SINCE)
     events = [sc.event({**GET, "ago": ago}, number) for number, ago in enumerate((1, 2, 3))]
     trail.add(gzip.compress(sc.log(*events)))
-    trail.add(sc.log(events[0], sc.event({**GET, "ago": 200}, 9)))
+    user = {**sc.event(GET, 8), "userIdentity": {"type": "IAMUser", "arn": f"arn:aws:iam::{w.ACCOUNT}:user/ci"}}
+    trail.add(sc.log(events[0], sc.event({**GET, "ago": 200}, 9), user))
     (use,) = trail.uses()
     assert (use.calls, use.first_ns, use.last_ns) == (3, w.NOW - 3 * w.DAY, w.NOW - w.DAY)
     assert (use.principal_arn, use.session, use.outcome) == (w.role_arn("web"), "web", "allowed")

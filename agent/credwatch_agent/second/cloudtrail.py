@@ -106,7 +106,7 @@ class Trail:
     def _count(self, record: Mapping[str, Any]) -> None:
         at = _nanoseconds(record["eventTime"])
         event = str(record.get("eventID") or "")
-        if at < self._since_ns or event in self._seen:
+        if at < self._since_ns or event in self._seen or not _by_a_role(record["userIdentity"]):
             return
         key = _key(record)
         if event:
@@ -167,6 +167,11 @@ def _unpacked(data: bytes) -> bytes:
 def _nanoseconds(text: str) -> int:
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return int((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
+
+
+def _by_a_role(who: Mapping[str, Any]) -> bool:
+    """Tell whether a role's session made an event: those of users and of AWS itself say nothing of a role's grants."""
+    return who.get("type") == "AssumedRole"
 
 
 def _key(record: Mapping[str, Any]) -> _Key:
