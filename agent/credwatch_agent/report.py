@@ -16,6 +16,7 @@ from credwatch_agent.evidence.coverage import trusted
 from credwatch_agent.findings import Finding, Subject, World, find
 from credwatch_agent.records import NO_SECOND, Second, Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
+from credwatch_agent.snapshot.model import ROLES
 
 SCHEMA = 1
 """Version of the report's JSON form."""
@@ -210,7 +211,7 @@ def _unknown(snapshot: Snapshot, joined: Joined, views: tuple[RoleView, ...]) ->
         yield from _trust(view)
     yield from _open_processes(joined)
     yield from _claimed(joined)
-    yield from _unplaced(joined)
+    yield from _unplaced(snapshot, joined)
     for view in views:
         for gap in view.coverage.second.contradictions:
             yield f"contradiction at role `{view.role.name}`: {gap.sentence}"
@@ -254,11 +255,13 @@ def _claimed(joined: Joined) -> Iterator[str]:
         yield f"what {count} {noun} reported is claimed: no token vouched for the sender or its account"
 
 
-def _unplaced(joined: Joined) -> Iterator[str]:
+def _unplaced(snapshot: Snapshot, joined: Joined) -> Iterator[str]:
     for source in ("unknown", "imds-other", "container-other"):
         calls = sum(one.row.calls for one in joined.signed if one.usage.source == source)
         if calls:
             yield f"{calls} calls were signed by credentials of source `{source}`: whose they are is not known"
-    strangers = Counter(one.usage.principal for one in joined.signed if not one.role_arn and one.usage.principal)
-    for principal, rows in sorted(strangers.items()):
-        yield f"principal `{principal}` ({rows} usages) is no role of this snapshot: its grants are not known"
+    known = {role.arn for role in snapshot.roles} if snapshot.knows(ROLES) else {one.role_arn for one in joined.signed}
+    strange = (one.role_arn or one.usage.principal for one in joined.signed if one.role_arn not in known - {""})
+    for principal, rows in sorted(Counter(filter(None, strange)).items()):
+        usages = "1 usage" if rows == 1 else f"{rows:,} usages"
+        yield f"principal `{principal}` ({usages}) is no role of this snapshot: its grants are not known"
