@@ -14,7 +14,10 @@ import yaml
 
 from credwatch.semconv import Hop
 from credwatch_agent import snapshot as s
+from credwatch_agent.cli.report import emits
+from credwatch_agent.evidence import Settings
 from credwatch_agent.records import Accessed, KeySighting, Process, Second, Telemetry, UsageRow
+from credwatch_agent.report import Report, build
 from credwatch_agent.second import accessed
 from credwatch_agent.second.cloudtrail import Trail
 from tests.agent import worlds as w
@@ -57,6 +60,15 @@ def scenarios() -> Iterator[Scenario]:
         for rule, each in yaml.safe_load(path.read_text(encoding="utf-8")).items():
             for one in each:
                 yield Scenario(rule, one["is"], one["when"], path.name, one)
+
+
+def report(one: Scenario) -> Report:
+    """Return what the agent says of a scenario."""
+    text = one.text
+    earlier = snapshot(text, "earlier") if "earlier" in text else None
+    return build(
+        telemetry(text), snapshot(text), w.NOW, Settings(), emits, earlier=earlier, second=second(text)
+    )  # fmt: skip
 
 
 # --- the snapshot -----------------------------------------------------------------------------------

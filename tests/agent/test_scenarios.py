@@ -6,21 +6,11 @@ from collections import Counter
 
 import pytest
 
-from credwatch_agent.cli.report import emits
-from credwatch_agent.evidence import Settings
 from credwatch_agent.findings import RULES, Finding
-from credwatch_agent.report import Report, build
 from tests.agent import scenario as sc
-from tests.agent import worlds as w
 
 EVERY = list(sc.scenarios())
 KINDS = {"fires", "silent", "insufficient"}
-
-
-def _report(one: sc.Scenario) -> Report:
-    earlier = sc.snapshot(one.text, "earlier") if "earlier" in one.text else None
-    told, taken, second = sc.telemetry(one.text), sc.snapshot(one.text), sc.second(one.text)
-    return build(told, taken, w.NOW, Settings(), emits, earlier=earlier, second=second)
 
 
 def _subject(finding: Finding) -> str:
@@ -41,7 +31,7 @@ def _said(finding: Finding) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("one", EVERY, ids=[f"{each.rule}: {each.when}" for each in EVERY])
 def test_a_scenario_has_its_findings_and_no_others(one: sc.Scenario) -> None:
-    report = _report(one)
+    report = sc.report(one)
     named = {finding[1] for finding in one.findings} | {i for f in one.findings for i in f[4].split(", ")}
     assert (one.rule in named) is (one.kind == "fires") or one.kind == "insufficient", "the scenario contradicts itself"
     assert sorted(map(_said, report.findings)) == one.findings
