@@ -99,6 +99,7 @@ class Instrumentation:
             counter=BySource(__version__),
             advise=advise if settings.warnings else None,
             began=began,
+            probe_imds=settings.probe_imds,
         )
         spans = Spans(settings.spans, _rpc(settings.semconv_opt_in), __version__, plain_key_ids=plain)
         self.worker = Worker(

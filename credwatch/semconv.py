@@ -164,6 +164,10 @@ PROCESS_FINGERPRINT = "credwatch.process.fingerprint"
 SCHEMA_ATTRIBUTE = "credwatch.schema"
 ENTRY_POINT = "credwatch.entry_point"
 RECORDER_VERSION = "credwatch.version"
+CREDENTIALS_URI = "credwatch.ecs.credentials_uri"
+POD_IDENTITY = "credwatch.eks.identity"
+IMDS_VERSION = "credwatch.imds.version"
+IMDS_PROBE = "credwatch.imds.probe"
 ATTEMPTS = "credwatch.attempts"
 
 REGION = "cloud.region"
@@ -204,6 +208,25 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute(SCHEMA_ATTRIBUTE, "int", "resource", "version of this contract"),
     Attribute(ENTRY_POINT, "string", "resource", "what the process runs: script or module name, no arguments"),
     Attribute(RECORDER_VERSION, "string", "resource", "version of the recorder"),
+    Attribute(
+        CREDENTIALS_URI,
+        "string",
+        "resource",
+        "ECS: the variable of the task role is `present`, `absent`, or lost on the way (`stripped`)",
+    ),
+    Attribute(
+        POD_IDENTITY,
+        "string",
+        "resource",
+        "EKS: what the pod's environment leads to: `web-identity`, `eks-pod-identity`, `none`",
+    ),
+    Attribute(
+        IMDS_VERSION,
+        "string",
+        "resource",
+        "`2`: the metadata service gave a token; `1`: it refused one and answered without",
+    ),
+    Attribute(IMDS_PROBE, "string", "resource", "ECS, with `CREDWATCH_PROBE_IMDS`: `answered` or `blocked`"),
 )
 
 # --- metrics ------------------------------------------------------------------------------------

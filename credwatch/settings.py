@@ -108,6 +108,9 @@ class Settings:
         "seconds that a process waits at its end for its last counts to be sent; more for short jobs on a busy host",
     )
     warnings: bool = _setting("CREDWATCH_WARNINGS", False, _flag, "one log line for each wrong use of credentials")
+    probe_imds: bool = _setting(
+        "CREDWATCH_PROBE_IMDS", False, _flag, "in an ECS task, ask once whether the instance metadata service answers"
+    )
     ledger_limit: int = _setting(
         "CREDWATCH_LEDGER_LIMIT", 2_000, _count(1, 1_000_000), "distinct usages kept exactly for one operation"
     )

@@ -27,7 +27,7 @@ from credwatch.provenance import Answer, Question, Registry, account_of
 from credwatch.recorder import Call, Recorder, UsageKey
 from credwatch.reporting import Report
 from credwatch.telemetry import Point, Spans
-from credwatch.workload import Fetch, describe, ec2, ecs, imds_base
+from credwatch.workload import Fetch, describe, ec2, ecs, imds_base, probe
 
 logger = logging.getLogger("credwatch")
 
@@ -61,6 +61,7 @@ class Edges(NamedTuple):
     nothing is sent. `provider` takes spans instead of the application's global one.
     `on_ec2` tells without a request whether an instance metadata endpoint can be expected. `counter`
     and `advise` speak to the application itself; `began` is called when its first call starts the thread.
+    `probe_imds`: somebody asked whether a task reaches its host's metadata service.
     """
 
     clock: Callable[[], int]
@@ -73,6 +74,7 @@ class Edges(NamedTuple):
     counter: BySource | None = None
     advise: Callable[[Iterable[UsageKey], Mapping[str, str]], Iterable[Warned]] | None = None
     began: Callable[[], object] = bool
+    probe_imds: bool = False
 
 
 class _Round:
@@ -281,6 +283,9 @@ class Worker:
 
     def _place(self, fetch: Fetch) -> Mapping[str, str]:
         place = describe(self._edges.environ, fetch)
+        if self._edges.probe_imds and place.get("cloud.platform") == "aws_ecs":
+            # not by the round: that nothing answers is the answer hoped for
+            return {**place, **probe(imds_base(self._edges.environ), self._edges.fetch)}
         if place or not self._edges.on_ec2():
             return place
         # a key from the environment asks no metadata endpoint, yet what the host offers is then the point

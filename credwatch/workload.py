@@ -17,6 +17,15 @@ Fetch = Callable[[str, str, Mapping[str, str]], "bytes | None"]
 
 IMDS = "http://169.254.169.254"
 CREDENTIALS_URI = "credwatch.ecs.credentials_uri"
+IMDS_VERSION = "credwatch.imds.version"
+"""`2` if the metadata service gave a token, `1` if it refused one and answered without."""
+IMDS_PROBE = "credwatch.imds.probe"
+"""In a task, where the probe was asked for: `answered` or `blocked`."""
+POD_IDENTITY = "credwatch.eks.identity"
+"""The source that a pod's environment leads to: `web-identity`, `eks-pod-identity` or `none`."""
+
+# where the agent of EKS Pod Identity answers; the same variable may name other endpoints
+_POD_AGENTS = ("http://169.254.170.23/", "http://[fd00:ec2::23]/")
 
 _ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
 _LONGEST = 2_048  # characters; the longest ARN of AWS
@@ -97,7 +106,15 @@ def ec2(base: str, fetch: Fetch) -> dict[str, str] | None:
         "cloud.account.id": _text(identity, "accountId"),
         "cloud.region": _text(identity, "region"),
         "credwatch.instance_profile.arn": arn,
+        **({} if token is None else {IMDS_VERSION: "2" if token else "1"}),
     }
+
+
+def probe(base: str, fetch: Fetch) -> dict[str, str]:
+    """Return whether an instance metadata service can be reached from here, with a token or without one."""
+    found = fetch("PUT", f"{base}/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "1"})
+    found = found or fetch("GET", f"{base}/latest/meta-data/instance-id", {})
+    return {IMDS_PROBE: "answered" if found else "blocked"}
 
 
 def _function(environ: Mapping[str, str]) -> dict[str, str]:
@@ -112,7 +129,13 @@ def _function(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _pod(environ: Mapping[str, str]) -> dict[str, str]:
     pod = environ.get("HOSTNAME", "")
-    return {"k8s.pod.name": pod} if pod else {}
+    if environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") and environ.get("AWS_ROLE_ARN"):
+        identity = "web-identity"
+    elif environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "").startswith(_POD_AGENTS):
+        identity = "eks-pod-identity"
+    else:
+        identity = "none"
+    return {"k8s.pod.name": pod, POD_IDENTITY: identity} if pod else {}
 
 
 def entry_point(argv: list[str], main_module: str) -> str:

@@ -11,6 +11,7 @@ from credwatch.settings import Settings
 from credwatch_agent.findings import RULES, Rule
 from docs import operation_coverage
 from examples.demo import faults
+from tests.agent import scenario
 from tests.recorder.matrix import cells
 from tests.recorder.matrix.paths import PATHS
 from tests.recorder.matrix.sources import SOURCES
@@ -112,10 +113,30 @@ def _finding(rule: Rule) -> str:
     ]
     if rule.causes:
         parts.append(table(("cause", "meaning"), [(f"`{name}`", meaning) for name, meaning in rule.causes]))
+    parts += _example(rule)
     if rule.absorbs:
         absorbed = ", ".join(f"`{name}`" for name in sorted(rule.absorbs))
         parts.append(f"**Also.** From the same cause may follow {absorbed}.\n")
     return "\n".join([*parts, f"**References.** {'; '.join(rule.references)}.\n"])
+
+
+def _example(rule: Rule) -> list[str]:
+    """What the agent says in the first scenario in which a rule fires, and when it says nothing."""
+    told = [one for one in scenario.scenarios() if one.rule == rule.id]
+    shown = next(one for one in told if one.kind == "fires")
+    finding = next(f for f in scenario.report(shown).findings if f.id == rule.id)
+    quoted = "\n".join([f"> {finding.sentence}", ">", *(f"> - {evidence}" for evidence in finding.evidence)])
+    blocks = [f"**Example.** {_sentence(shown.when)}", quoted]
+    for fix in finding.fixes[:1]:
+        blocks += [fix.sentence, *([f"```{fix.language}\n{fix.text}\n```"] if fix.text else [])]
+    for kind, words in (("silent", "Not said where"), ("insufficient", "Evidence is insufficient where")):
+        whens = dict.fromkeys(one.when for one in told if one.kind == kind)
+        blocks.append(f"{words}: {'; '.join(whens)}.")
+    return ["\n\n".join(blocks) + "\n"]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def coverage() -> str:

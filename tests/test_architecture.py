@@ -59,6 +59,7 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "store": {"records"},
     "receiver": {"records", "otlp", "store", "access"},
     "snapshot": {"records"},
+    "second": {"records", "iam"},
     "iam": set(),
     "evidence": {"records", "snapshot", "iam"},
     "compare": {"records", "snapshot", "iam", "evidence"},
@@ -69,7 +70,7 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "web": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
     "cli": {
         "records", "otlp", "store", "receiver", "snapshot", "iam", "evidence", "compare", "findings",
-        "recommend", "exports", "web", "report", "access",
+        "recommend", "exports", "web", "report", "access", "second",
     },
 }  # fmt: skip
 

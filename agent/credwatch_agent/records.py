@@ -135,3 +135,52 @@ class Span:
     end_ns: int
     attributes: Mapping[str, SpanValue] = field(default_factory=dict)
     resource: Mapping[str, str] = field(default_factory=dict)
+
+
+# --- second sources ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TrailUse:
+    """Events of CloudTrail that are alike: one principal and session, one call, one outcome.
+
+    `principal_arn` is the role behind the session, as CloudTrail names its issuer. `hint` is what the
+    SDK's user agent says of the credential source, "" if nothing: anyone can write a user agent.
+    `invoked_by` is the AWS service that called on the principal's behalf. `call` is
+    `eventSource:eventName`, in CloudTrail's words; `detail` tells how exact its resources are, "" where no
+    rule tells which actions it needs.
+    """
+
+    principal_arn: str
+    session: str
+    call: str
+    authorizations: tuple[tuple[str, tuple[str, ...]], ...]
+    detail: str
+    outcome: str
+    region: str
+    hint: str
+    invoked_by: str
+    calls: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accessed:
+    """What AWS's last-accessed data say: a principal tried an action, or `SERVICE:*`, last at this time."""
+
+    principal_arn: str
+    action: str
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """What second sources say beside the recorders, and a sentence for each part that could not be read."""
+
+    trail: tuple[TrailUse, ...] = ()
+    accessed: tuple[Accessed, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+NO_SECOND = Second()

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from credwatch_agent.compare import RoleView, StatementView, compare
 from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, begins, join
+from credwatch_agent.evidence.coverage import trusted
 from credwatch_agent.findings import Finding, Subject, World, find
-from credwatch_agent.records import Telemetry
+from credwatch_agent.records import NO_SECOND, Second, Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
+from credwatch_agent.snapshot.model import ROLES
 
 SCHEMA = 1
 """Version of the report's JSON form."""
@@ -85,12 +87,26 @@ class Report:
     """What could not be known, a sentence each."""
 
 
-def build(telemetry: Telemetry, snapshot: Snapshot, now_ns: int, settings: Settings, emits: Emits) -> Report:
-    """Return the report of one store and one snapshot at one moment."""
+def build(
+    telemetry: Telemetry,
+    snapshot: Snapshot,
+    now_ns: int,
+    settings: Settings,
+    emits: Emits,
+    *,
+    earlier: Snapshot | None = None,
+    second: Second = NO_SECOND,
+) -> Report:
+    """Return the report of one store and one snapshot at one moment.
+
+    `earlier` is a snapshot from before it, which shows what was taken away since; `second` is what
+    AWS's own records say beside the recorders.
+    """
     index = Index(snapshot)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
-    views = compare(index, joined, now_ns, settings, emits)
-    findings = find(World(index, telemetry, joined, views, now_ns))
+    views = compare(index, joined, now_ns, settings, emits, second)
+    before = compare(Index(earlier), joined, now_ns, settings, emits, second) if earlier else ()
+    findings = find(World(index, telemetry, joined, views, now_ns, before))
     rows = {view.role.arn: _role(view) for view in views}
     return Report(
         now_ns=now_ns,
@@ -104,7 +120,9 @@ def build(telemetry: Telemetry, snapshot: Snapshot, now_ns: int, settings: Setti
         roles=tuple(row for row in rows.values() if row.carriers),
         silent_roles=tuple(row for row in rows.values() if not row.carriers),
         findings=findings,
-        unknown=tuple(dict.fromkeys(_unknown(snapshot, joined, views))),
+        unknown=tuple(
+            dict.fromkeys((*second.problems, *_strangers(second, index), *_unknown(snapshot, joined, views)))
+        ),
     )
 
 
@@ -145,7 +163,7 @@ def _service(
         calls=sum(one.row.calls for one in signed),
         used=len(used & granted),
         granted=len(granted) if any(arn in views for arn in arns) else None,
-        exact=processes[0] == processes[1] and all(one.row.exact for one in signed),
+        exact=processes[0] == processes[1] and all(one.row.exact and not one.place.lost for one in signed),
         processes=processes[0],
         worst=min(concerning, key=lambda f: (f.severity.rank, f.kind is not Subject.WORKLOAD), default=None),
     )
@@ -190,15 +208,37 @@ def _unknown(snapshot: Snapshot, joined: Joined, views: tuple[RoleView, ...]) ->
     yield from (missing.sentence for missing in snapshot.missing)
     for view in views:
         yield from view.problems
+        yield from _trust(view)
     yield from _open_processes(joined)
     yield from _claimed(joined)
-    yield from _unplaced(joined)
+    yield from _unplaced(snapshot, joined)
+    for view in views:
+        for gap in view.coverage.second.contradictions:
+            yield f"contradiction at role `{view.role.name}`: {gap.sentence}"
     for view in views:
         if view.coverage.carriers:
-            doubted = Counter(view.actions.values())[State.INSUFFICIENT]
+            grants = (grant for statement in view.statements for grant in statement.grants)
+            doubted = len({grant.action for grant in grants if grant.verdict.state is State.INSUFFICIENT})
             if doubted:
                 reasons = "; ".join(gap.sentence for gap in view.coverage.gaps) or "see its statements"
                 yield f"{doubted} unseen actions of role `{view.role.name}` are not called unused: {reasons}"
+
+
+def _strangers(second: Second, index: Index) -> Iterator[str]:
+    arns = {index.role_arn(use.principal_arn) for use in second.trail} - {""} - index.roles.keys()
+    if arns:
+        shown = ", ".join(f"`{arn}`" for arn in sorted(arns)[:3])
+        verb = "is no role" if len(arns) == 1 else "are no roles"
+        rest = f" and {len(arns) - 3:,} more" if len(arns) > 3 else ""
+        yield f"CloudTrail saw {shown}{rest}, which {verb} of this snapshot: what it grants is not known"
+
+
+def _trust(view: RoleView) -> Iterator[str]:
+    if view.role.trust:
+        try:
+            trusted(view.role.trust)
+        except (ValueError, RecursionError):
+            yield f"the trust policy of role `{view.role.name}` does not parse: who may assume it is not known"
 
 
 def _open_processes(joined: Joined) -> Iterator[str]:
@@ -215,11 +255,13 @@ def _claimed(joined: Joined) -> Iterator[str]:
         yield f"what {count} {noun} reported is claimed: no token vouched for the sender or its account"
 
 
-def _unplaced(joined: Joined) -> Iterator[str]:
+def _unplaced(snapshot: Snapshot, joined: Joined) -> Iterator[str]:
     for source in ("unknown", "imds-other", "container-other"):
         calls = sum(one.row.calls for one in joined.signed if one.usage.source == source)
         if calls:
             yield f"{calls} calls were signed by credentials of source `{source}`: whose they are is not known"
-    strangers = Counter(one.usage.principal for one in joined.signed if not one.role_arn and one.usage.principal)
-    for principal, rows in sorted(strangers.items()):
-        yield f"principal `{principal}` ({rows} usages) is no role of this snapshot: its grants are not known"
+    known = {role.arn for role in snapshot.roles} if snapshot.knows(ROLES) else {one.role_arn for one in joined.signed}
+    strange = (one.role_arn or one.usage.principal for one in joined.signed if one.role_arn not in known - {""})
+    for principal, rows in sorted(Counter(filter(None, strange)).items()):
+        usages = "1 usage" if rows == 1 else f"{rows:,} usages"
+        yield f"principal `{principal}` ({usages}) is no role of this snapshot: its grants are not known"

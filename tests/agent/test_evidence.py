@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from credwatch_agent import snapshot as s
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Coverage, Reason, Settings, State, begins, cover, join, settings_of
 from credwatch_agent.evidence.coverage import RULES, duration
+from credwatch_agent.evidence.settings import NO_AWS_TAG, WINDOW_TAG
 from credwatch_agent.records import Process, Telemetry, UsageRow
 from credwatch_agent.snapshot import model
 from tests.agent import worlds as w
@@ -81,7 +83,7 @@ def get(process_id: str, source: str = "ecs-task-role", **more: Any) -> UsageRow
 
 def process(process_id: str, first_ns: int, last_ns: int, *, closed: bool = True, **more: str) -> Process:
     made = w.task_process(process_id, "orders", **more)
-    return replace(made, first_ns=first_ns, last_ns=last_ns, closed=1 if closed else None)
+    return replace(made, first_ns=first_ns, last_ns=last_ns, closed=0 if closed else None)
 
 
 def span(process_id: str, first_days: float, last_days: float, *, closed: bool = True) -> Process:
@@ -134,6 +136,7 @@ FIRES: list[tuple[str, Reason, Case]] = [
     ("half of the window", Reason.WINDOW, case(processes=(span("p", 45, 0),))),
     ("a start beyond the slack", Reason.WINDOW, case(
         processes=(process("p", w.NOW - 90 * w.DAY + 3 * MINUTE, w.NOW),))),
+    ("calls that did not arrive", Reason.LOST, case(processes=(replace(w.task_process("p", "orders"), closed=11),))),
     ("silence in the middle", Reason.WINDOW, case(processes=(span("p", 100, 50, closed=False), span("q", 40, 0)))),
     ("silence at the end", Reason.WINDOW, case(processes=(span("p", 100, 10),))),
     ("a quarterly job", Reason.WINDOW, case(processes=(span("p", 90, 89.9), span("q", 1, 0.9)))),
@@ -247,6 +250,9 @@ def test_every_rule_has_a_world_in_which_it_fires() -> None:
         Reason.FORWARDED,
         Reason.NO_OPERATION,
         Reason.PASS_ROLE,
+        # scenarios/second.yaml
+        Reason.UNREPORTED,
+        Reason.CONTRADICTION,
     }
     assert fired | own_scope == set(Reason)
     assert len(RULES) == len(set(RULES))
@@ -436,3 +442,9 @@ def test_a_layer_that_could_not_be_read_never_makes_more_unused(known: Case, lay
     fewer = replace(known.snapshot, missing=(s.Missing(layer, "denied"),), **{LAYERS[layer]: empty})  # type: ignore[arg-type]
     without = replace(known, snapshot=fewer)
     assert layer == model.ROLES or unused(without.view()) <= unused(known.view())
+
+
+def test_every_reason_and_tag_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    for word in (*(reason.value for reason in Reason), WINDOW_TAG, NO_AWS_TAG):
+        assert f"`{word}" in page, word

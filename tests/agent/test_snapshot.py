@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from credwatch_agent import snapshot as s
 from credwatch_agent.snapshot import iam, live, model
 
 ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/front"
 TRUST = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -297,6 +300,42 @@ def test_a_denied_layer_is_missing_with_the_permission_named_and_the_others_are_
     assert world["role"] in {role.arn for role in snapshot.roles}
 
 
+class _Clusters(BaseHTTPRequestHandler):
+    """EKS as far as associations go; moto does not serve them."""
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        answers: dict[str, object] = {
+            "/clusters": {"clusters": ["shop"]},
+            "/clusters/shop/pod-identity-associations": {"associations": [{"associationId": "a-1"}]},
+            "/clusters/shop/pod-identity-associations/a-1": {
+                "association": {"namespace": "web", "serviceAccount": "front", "roleArn": ROLE}
+            },
+        }
+        body = json.dumps(answers[path]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+def test_pod_identity_associations_are_read_with_their_roles(session: boto3.Session) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Clusters) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = session.client("eks", endpoint_url=f"http://127.0.0.1:{server.server_port}")
+        found = live._associations(client)
+        server.shutdown()
+    assert found == [s.Association("shop", "web", "front", ROLE)]
+    index = s.Index(s.Snapshot(1, "live", associations=tuple(found)))
+    assert index.association("web", "front") == found[0]
+    assert index.association("web", "other") is None
+    twice = s.Snapshot(1, "live", associations=(*found, s.Association("other", "web", "front", "arn")))
+    assert s.Index(twice).association("web", "front") is None
+
+
 def switch(endpoint: str, value: str) -> None:
     """Turn moto's enforcement on ("0") or off ("1e18")."""
     httpx.post(f"{endpoint}/moto-api/reset-auth", content=value).raise_for_status()
@@ -314,6 +353,6 @@ def test_nothing_that_answers_gives_missing_layers_and_no_exception(session: bot
 
 def test_permissions_are_the_calls_that_are_made() -> None:
     source = Path(live.__file__).read_text(encoding="utf-8")
-    for permission in live.PERMISSIONS:
+    for permission in (*live.PERMISSIONS, *live.EKS_PERMISSIONS):
         name = "".join(f"_{c.lower()}" if c.isupper() else c for c in permission.partition(":")[2]).lstrip("_")
         assert f'"{name}"' in source, permission

@@ -32,14 +32,22 @@ def allow(sid: str, actions: str | Sequence[str], *resources: str, **more: Any) 
     return {"Sid": sid, "Effect": "Allow", "Action": names, "Resource": list(resources or ("*",)), **more}
 
 
+def document(*statements: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
 def policy(name: str, *statements: Mapping[str, Any], **more: Any) -> s.Policy:
-    return s.Policy(name, json.dumps({"Version": "2012-10-17", "Statement": list(statements)}), **more)
+    return s.Policy(name, document(*statements), **more)
+
+
+def trusting(*services: str, **more: Any) -> dict[str, Any]:
+    """The statement of a trust policy that lets in services, with the condition that they are of this account."""
+    statement = {"Effect": "Allow", "Principal": {"Service": list(services)}, "Action": "sts:AssumeRole"}
+    return {**statement, "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}}, **more}
 
 
 def trust(*services: str, **more: Any) -> str:
-    statement = {"Effect": "Allow", "Principal": {"Service": list(services)}, "Action": "sts:AssumeRole"}
-    condition = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    return json.dumps({"Version": "2012-10-17", "Statement": [{**statement, "Condition": condition, **more}]})
+    return document(trusting(*services, **more))
 
 
 def role(name: str, *statements: Mapping[str, Any], trusts: str = TASK_TRUST, **more: Any) -> s.Role:
@@ -83,12 +91,12 @@ def task_process(process_id: str, family: str, uri: str = "present", **more: str
         "credwatch.entry_point": f"{family}.py",
         **{key.replace("__", "."): value for key, value in more.items()},
     }
-    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=100)
+    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=0)
 
 
 def host_process(process_id: str, service: str, host: str = HOST, **more: str) -> Process:
     resource = {"service.name": service, "host.id": host, **{k.replace("__", "."): v for k, v in more.items()}}
-    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=100)
+    return Process(process_id, {key: value for key, value in resource.items() if value}, BEGIN, NOW, closed=0)
 
 
 def call(process_id: str, source: str, principal: str, *actions: str, resource: str = "*", **more: Any) -> UsageRow:

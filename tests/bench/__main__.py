@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tests.bench import measure
+from tests.bench import compare, measure
 from tests.bench.measure import AGAIN, ROWS, added
 
 LEDGER_INSTRUCTIONS = 45_000
@@ -19,6 +19,8 @@ RESOLVE_INSTRUCTIONS = 15_000
 LEDGER_SHARE = 0.03
 ENRICH_SHARE = 0.25
 IMPORT_MS = 10.0
+GROWTH = 2.5
+"""What twice the evidence may cost: 2 is linear, the rest is noise."""
 MEMORY_MB = 5.0
 
 
@@ -101,12 +103,21 @@ def _run(call: str, quick: bool) -> list[Gate]:
     return gates
 
 
+def _evidence() -> list[Gate]:
+    """What the agent's report costs for 1,000 roles with 100,000 evidence rows."""
+    lines, growth = compare.table(1_000, 100_000)
+    print("\nthe agent, seconds of processor time", *lines, sep="\n")
+    return [Gate("twice the evidence", growth, GROWTH, "times the cost")]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds, and of the instructions the ledger's alone")
     parser.add_argument("--call", choices=("s3", "dynamodb"), default="s3", help="GetObject or GetItem")
     options = parser.parse_args()
     gates = _run(options.call, options.quick)
+    if not options.quick:
+        gates += _evidence()
     print("", *gates, sep="\n")
     return 0 if all(gate.passed for gate in gates) else 1
 

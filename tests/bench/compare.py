@@ -1,9 +1,10 @@
 """`python -m tests.bench.compare [--roles N] [--rows N]`: what evidence costs, beside reading it from SQLite.
 
 A world of roles with 10 statements each, evidence rows spread evenly over them, written through the
-store. Printed: the floor (the same rows fetched by sqlite3 alone), the store's own reading, the join
-and the comparison, at a half and at the whole of the size, so that the growth shows; then one role
-with 1,000 uses and 50 statements.
+store. Printed: the floor (the same rows fetched by sqlite3 alone), the store's own reading, the join,
+the comparison and the findings, at a half and at the whole of the size, so that the growth shows; the
+same with a CloudTrail that saw as much again; then one role with 1,000 uses and 50 statements.
+`make bench` prints it too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from credwatch.semconv import Usage
 from credwatch_agent import snapshot as s
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Joined, Settings, State, join
-from credwatch_agent.records import Batch, Telemetry, UsagePoint
+from credwatch_agent.findings import World, find
+from credwatch_agent.records import NO_SECOND, Batch, Second, Telemetry, TrailUse, UsagePoint
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent import worlds as w
 
@@ -39,8 +41,14 @@ class Cost(NamedTuple):
     read: float
     joined: float
     compared: float
+    found: float
     used: int
     unused: int
+    findings: int
+
+    @property
+    def ours(self) -> float:
+        return self.joined + self.compared + self.found
 
 
 def main() -> None:
@@ -48,24 +56,40 @@ def main() -> None:
     parser.add_argument("--roles", type=int, default=1_000)
     parser.add_argument("--rows", type=int, default=100_000)
     given = parser.parse_args()
+    lines, _ = table(given.roles, given.rows)
+    print(*lines, sep="\n")
+
+
+def table(roles: int, rows: int) -> tuple[list[str], float]:
+    """Return the lines of the table, and how many times as much twice the evidence costs."""
     measure(10, 100)  # imports and the catalogue of actions
-    print(f"{'roles':>7}{'rows':>9}{'floor':>9}{'read':>9}{'join':>9}{'compare':>9}{'µs a row':>10}{'of floor':>10}")
-    half, whole = measure(given.roles // 2, given.rows // 2), measure(given.roles, given.rows)
-    for cost in (half, whole):
-        ours = cost.joined + cost.compared
-        print(
-            f"{cost.roles:>7,}{cost.rows:>9,}{cost.floor:>8.2f}s{cost.read:>8.2f}s{cost.joined:>8.2f}s"
-            f"{cost.compared:>8.2f}s{ours / cost.rows * 1e6:>10.1f}{ours / cost.floor:>9.1f}x"
-        )
-    growth = (whole.joined + whole.compared) / (half.joined + half.compared)
-    print(
-        f"twice the evidence costs {growth:.2f} times as much (linear: 2); {whole.used:,} used, {whole.unused:,} unused"
+    half, whole, more = measure(roles // 2, rows // 2), measure(roles, rows), measure(roles, rows, trail=True)
+    return list(_lines(half, whole, more)), whole.ours / half.ours
+
+
+def _lines(half: Cost, whole: Cost, more: Cost) -> Iterator[str]:
+    heads = ("floor", "read", "join", "compare", "find")
+    yield f"{'roles':>7}{'rows':>9}{''.join(f'{head:>9}' for head in heads)}{'µs a row':>10}{'of floor':>10}"
+    yield _line(half)
+    yield _line(whole)
+    yield (
+        f"twice the evidence costs {whole.ours / half.ours:.2f} times as much (linear: 2);"
+        f" {whole.used:,} used, {whole.unused:,} unused, {whole.findings:,} findings"
     )
+    yield f"{_line(more)}  with as many kinds of CloudTrail events"
     for uses in (500, 1_000):
-        print(f"one role, {uses:,} uses x 50 statements: {one_role(uses):.3f} s")
+        yield f"one role, {uses:,} uses x 50 statements: {one_role(uses):.3f} s"
 
 
-def measure(roles: int, rows: int) -> Cost:
+def _line(cost: Cost) -> str:
+    steps = (cost.floor, cost.read, cost.joined, cost.compared, cost.found)
+    seconds = "".join(f"{step:>8.2f}s" for step in steps)
+    return (
+        f"{cost.roles:>7,}{cost.rows:>9,}{seconds}{cost.ours / cost.rows * 1e6:>10.1f}{cost.ours / cost.floor:>9.1f}x"
+    )
+
+
+def measure(roles: int, rows: int, *, trail: bool = False) -> Cost:
     """Return what each step costs for so many roles and evidence rows."""
     index = s.Index(snapshot(roles))
     with tempfile.TemporaryDirectory() as folder:
@@ -77,14 +101,16 @@ def measure(roles: int, rows: int) -> Cost:
             read, telemetry = timed(store.telemetry)
     assert count == len(telemetry.usage) == rows
     joining, joined = timed(lambda: join(telemetry, index, w.NOW - 90 * w.DAY))
-    comparing, views = timed(lambda: compared(index, joined))
+    second = Second(tuple(events(roles, rows))) if trail else NO_SECOND
+    comparing, views = timed(lambda: compared(index, joined, second))
+    finding, findings = timed(lambda: find(World(index, telemetry, joined, views, w.NOW)))
     states = [grant.verdict.state for view in views for one in view.statements for grant in one.grants]
     counted = states.count(State.USED), states.count(State.UNUSED)
-    return Cost(roles, rows, floor, read, joining, comparing, *counted)
+    return Cost(roles, rows, floor, read, joining, comparing, finding, *counted, len(findings))
 
 
-def compared(index: s.Index, joined: Joined) -> tuple[RoleView, ...]:
-    return compare(index, joined, w.NOW, Settings(), lambda _action: True)
+def compared(index: s.Index, joined: Joined, second: Second = NO_SECOND) -> tuple[RoleView, ...]:
+    return compare(index, joined, w.NOW, Settings(), lambda _action: True, second)
 
 
 def timed(function: Callable[[], T]) -> tuple[float, T]:
@@ -151,6 +177,27 @@ def point(role: int, i: int) -> UsagePoint:
         code_line=i,
     )
     return UsagePoint(name(role), usage, 10, w.BEGIN, w.NOW)
+
+
+def events(roles: int, rows: int) -> Iterator[TrailUse]:
+    """What CloudTrail would have seen of the same: the task's session, one kind of event a row."""
+    for role in range(roles):
+        for i in range(rows // roles):
+            used = point(role, i).usage
+            yield TrailUse(
+                principal_arn=used.principal_arn,
+                session=name(role),
+                call=f"{used.service}:{used.operation}",
+                authorizations=used.authorizations,
+                detail="container",
+                outcome="allowed",
+                region="eu-west-1",
+                hint="",
+                invoked_by="",
+                calls=10,
+                first_ns=w.BEGIN,
+                last_ns=w.NOW,
+            )
 
 
 def one_role(uses: int) -> float:

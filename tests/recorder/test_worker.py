@@ -39,11 +39,13 @@ class Endpoint:
         return self._documents.get(url[url.rindex("/") :], b"")
 
 
-def make(endpoint: Endpoint, environ: Mapping[str, str]) -> tuple[Worker, Registry, MemoryExport]:
+def make(
+    endpoint: Endpoint, environ: Mapping[str, str], *, probe: bool = False
+) -> tuple[Worker, Registry, MemoryExport]:
     registry, guard = Registry(Surroundings.of(environ)), Guard(reraise=True)
     ledger: Ledger[UsageKey] = Ledger(100)
     recorder, export = Recorder(registry, ledger, lambda: 1, lambda: None, guard), MemoryExport()
-    edges = Edges(lambda: 1, endpoint, environ, dict, export)
+    edges = Edges(lambda: 1, endpoint, environ, dict, export, probe_imds=probe)
     return Worker(edges, recorder, ledger, Spans("off", "", "0"), guard, 60.0), registry, export
 
 
@@ -108,3 +110,18 @@ def test_a_task_whose_metadata_came_late_is_named() -> None:
     worker.close(30.0)
     worker.turn(closing=True)
     assert export.requests[-1][1]["aws.ecs.task.arn"] == task
+
+
+@pytest.mark.parametrize(
+    ("wanted", "more", "met"),
+    [(True, {"/token": b"t"}, "answered"), (True, {}, "blocked"), (False, {"/token": b"t"}, None)],
+    ids=["answered", "blocked", "not asked for"],
+)
+def test_a_task_probes_the_metadata_service_where_that_was_asked_for(
+    wanted: bool, more: dict[str, bytes], met: str | None
+) -> None:
+    task = json.dumps({"TaskARN": "arn:aws:ecs:eu-west-1:123456789012:task/demo/1"}).encode()
+    environ = {"ECS_CONTAINER_METADATA_URI_V4": "http://127.0.0.1:1/v4"}
+    worker, _, export = make(Endpoint(0, {"/task": task, **more}), environ, probe=wanted)
+    worker.turn(closing=True)
+    assert export.requests[-1][1].get("credwatch.imds.probe") == met

@@ -10,7 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credwatch.workload import CREDENTIALS_URI, Fetch, describe, ec2, ecs, entry_point, imds_base
+from credwatch import semconv
+from credwatch.workload import (
+    CREDENTIALS_URI,
+    IMDS_PROBE,
+    IMDS_VERSION,
+    POD_IDENTITY,
+    Fetch,
+    describe,
+    ec2,
+    ecs,
+    entry_point,
+    imds_base,
+    probe,
+)
 
 METADATA = "http://169.254.170.2/v4/abc"
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/prod/0123"
@@ -26,6 +39,7 @@ CONTAINER = {"DockerId": "d", "Name": "app", "Image": "app:1", "ContainerARN": T
 IDENTITY = {"instanceId": "i-0", "instanceType": "m7g.large", "accountId": "123456789012", "region": "eu-west-1"}
 PROFILE = {"Code": "Success", "InstanceProfileArn": "arn:aws:iam::123456789012:instance-profile/host"}
 IMDS = "http://169.254.169.254"
+POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "pod"}
 
 
 def serving(documents: Mapping[str, Any]) -> Fetch:
@@ -100,11 +114,39 @@ def test_attributes_are_always_short_texts(value: object, other: object, name: s
     [
         ({}, {}),
         ({"AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_REGION": "eu-west-1"}, {"faas.name": "f", "cloud.region": "eu-west-1"}),
-        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "pod"}, {"k8s.pod.name": "pod"}),
+        (POD, {"k8s.pod.name": "pod", POD_IDENTITY: "none"}),
+        ({**POD, "AWS_WEB_IDENTITY_TOKEN_FILE": "/t", "AWS_ROLE_ARN": "arn"}, {POD_IDENTITY: "web-identity"}),
+        ({**POD, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"},
+         {POD_IDENTITY: "eks-pod-identity"}),
+        ({**POD, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:80/x"}, {POD_IDENTITY: "none"}),
     ],
-)
+)  # fmt: skip
 def test_the_environment_alone_may_tell(environ: dict[str, str], expected: dict[str, str]) -> None:
     assert expected.items() <= describe(environ, serving({})).items()
+
+
+@pytest.mark.parametrize(
+    ("documents", "version", "met"),
+    [
+        ({"/token": b"t"}, "2", "answered"),
+        ({"/token": b"", "/instance-id": b"i-0"}, "1", "answered"),
+        ({"/token": None, "/instance-id": b"i-0"}, "", "answered"),
+        ({}, "", "blocked"),
+    ],
+    ids=["a token", "none is given", "the request for one is lost", "no answer"],
+)
+def test_it_is_told_whether_the_metadata_service_asks_for_a_token_and_whether_it_answers(
+    documents: Mapping[str, Any], version: str, met: str
+) -> None:
+    found = ec2(IMDS, serving({"/document": IDENTITY, "/iam/info": PROFILE, **documents}))
+    assert found is not None
+    assert found.get(IMDS_VERSION, "") == version
+    assert probe(IMDS, serving(documents)) == {IMDS_PROBE: met}
+
+
+def test_names_of_the_workload_are_those_of_the_contract() -> None:
+    names = (CREDENTIALS_URI, POD_IDENTITY, IMDS_VERSION, IMDS_PROBE)
+    assert names == (semconv.CREDENTIALS_URI, semconv.POD_IDENTITY, semconv.IMDS_VERSION, semconv.IMDS_PROBE)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from credwatch_agent.cli.failure import UsageError
-from credwatch_agent.cli.report import _emits
+from credwatch_agent.cli.report import emits
+from credwatch_agent.cli.second import read_second
 from credwatch_agent.cli.stored import read_telemetry
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Settings, Signed, begins, join
@@ -56,16 +57,27 @@ def find_role(snapshot: Snapshot, wanted: str) -> Role:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A role, compared with what it was used for up to `now_ns`."""
+    """A role, compared with what it was used for up to `now_ns`. `problems`: second sources that cannot be read."""
 
     view: RoleView
     signed: Sequence[Signed]
     now_ns: int
     settings: Settings
+    problems: tuple[str, ...] = ()
 
 
-def read_evidence(role: str, db: str, snapshot: Path, window: float) -> Evidence:
-    """Compare one role of the snapshot with the telemetry. Raises UsageError, StoreError, SnapshotError."""
+def read_evidence(
+    role: str,
+    db: str,
+    snapshot: Path,
+    window: float,
+    trails: Sequence[str] | None = None,
+    documents: Sequence[str] | None = None,
+) -> Evidence:
+    """Compare one role of the snapshot with telemetry and second sources.
+
+    Raises UsageError, StoreError, SnapshotError.
+    """
     taken = load(snapshot)
     found = find_role(taken, role)
     telemetry = read_telemetry(db)
@@ -73,5 +85,6 @@ def read_evidence(role: str, db: str, snapshot: Path, window: float) -> Evidence
     settings = Settings(window_days=window)
     index = Index(taken)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
-    (view,) = compare(index, joined, now_ns, settings, _emits, [found])
-    return Evidence(view, joined.by_role(found.arn), now_ns, settings)
+    second = read_second(trails, documents, index, now_ns, settings)
+    (view,) = compare(index, joined, now_ns, settings, emits, second, roles=[found])
+    return Evidence(view, joined.by_role(found.arn), now_ns, settings, second.problems)

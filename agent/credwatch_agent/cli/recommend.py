@@ -12,6 +12,7 @@ import typer
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence
+from credwatch_agent.cli.second import Documents, Trails
 from credwatch_agent.cli.stored import Db
 from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import cloudformation, policy_diff, policy_json, terraform
@@ -38,11 +39,15 @@ def recommend(
     window: Annotated[
         float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
     ] = Settings().window_days,
+    cloudtrail: Trails = None,
+    last_accessed: Documents = None,
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.DIFF,
     resources: Annotated[Resources, typer.Option(help="How far to narrow resources.")] = Resources.CONTAINER,
 ) -> int:
     """Narrow a role's policies to what was seen. Exit code 0: nothing to change, 1: something, 3: not proved."""
-    evidence = read_evidence(role, db, snapshot, window)
+    evidence = read_evidence(role, db, snapshot, window, cloudtrail, last_accessed)
+    for problem in evidence.problems:
+        _tell(problem)
     found = of_role(evidence.view, evidence.signed, evidence.now_ns, evidence.settings, resources.value)
     renderers = {
         Format.DIFF: lambda: policy_diff.render(attached(evidence.view), found),
@@ -54,7 +59,7 @@ def recommend(
     if text:
         out.print(text, soft_wrap=True)
     _explain(found)
-    if not found.claim.holds:
+    if not found.claim.holds or evidence.problems:
         return COULD_NOT_KNOW
     return FINDINGS if any(each.change != "same" for each in found.policies) else CLEAN
 

@@ -22,6 +22,7 @@ def snapshot(
         list[Path] | None,
         typer.Option(help="Read `aws iam get-account-authorization-details` JSON instead of the API; repeatable."),
     ] = None,
+    eks: Annotated[bool, typer.Option("--eks", help="Read the pod identity associations of EKS too.")] = False,
     endpoint_url: Annotated[str, typer.Option(help="Endpoint for all AWS APIs; default: AWS's own.")] = "",
     region: Annotated[
         str, typer.Option(envvar="AWS_REGION", help="Region of ECS and EC2; default: the session's.")
@@ -29,7 +30,9 @@ def snapshot(
 ) -> int:
     """Read roles, policies, tasks and hosts. Never writes to AWS. Exit code 3 where something could not be read."""
     now_ns = time.time_ns()
-    found = read_files(authorization_details, now_ns) if authorization_details else _live(now_ns, region, endpoint_url)
+    found = (
+        read_files(authorization_details, now_ns) if authorization_details else _live(now_ns, region, endpoint_url, eks)
+    )
     save(found, out_file)
     out.print(f"{_summary(found)} -> {out_file}", soft_wrap=True)
     for missing in found.missing:
@@ -37,10 +40,10 @@ def snapshot(
     return COULD_NOT_KNOW if found.missing else CLEAN
 
 
-def _live(now_ns: int, region: str, endpoint_url: str) -> Snapshot:
+def _live(now_ns: int, region: str, endpoint_url: str, eks: bool) -> Snapshot:
     """Read the account; a configuration with which no client can be made is the user's to mend."""
     try:
-        return read_live(boto3.Session(), now_ns, region=region, endpoint_url=endpoint_url)
+        return read_live(boto3.Session(), now_ns, region=region, endpoint_url=endpoint_url, eks=eks)
     except NoRegionError:
         raise UsageError("no region is set: pass --region, or set AWS_REGION") from None
     except (BotoCoreError, ValueError) as error:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from credwatch_agent.compare.attribute import Sighting
 from credwatch_agent.compare.model import Grant
-from credwatch_agent.evidence import Emits, Gap, Reason, Seen, State, Verdict, judge
+from credwatch_agent.evidence import Emits, Gap, Reason, Seen, State, Verdict, Weighed, judge
 from credwatch_agent.evidence.baselines import Forwarded
 from credwatch_agent.evidence.verdict import UNSEEN
 from credwatch_agent.iam.catalogue import canonical, expand
@@ -99,6 +99,7 @@ class Doubts(NamedTuple):
     infrastructure: tuple[str, ...]
     forwarded: Forwarded
     unseen: Unseen
+    second: Weighed
 
     @property
     def behind(self) -> Iterator[_Behind]:
@@ -116,6 +117,8 @@ def grants(statement: Statement, seen: Mapping[str, list[Sighting]], doubts: Dou
     for behind in doubts.behind:
         of_both = behind.actions.intersection(names) if len(names) < len(behind.actions) else behind.actions
         own.update(doubts.unseen.blind(of_both, behind))
+    if doubts.second.doubts:
+        own.update((each, _grant(each, [], doubts)) for each in names if doubts.second.doubt(each))
     own.update((canonical(each), _grant(canonical(each), sightings, doubts)) for each, sightings in seen.items())
     if not own:
         return shared
@@ -130,7 +133,8 @@ def grants(statement: Statement, seen: Mapping[str, list[Sighting]], doubts: Dou
 def _grant(action: str, sightings: list[Sighting], doubts: Doubts) -> Grant:
     certain = [sighting.use for sighting in sightings if sighting.certain]
     seen, emits = _seen(action, sightings), doubts.unseen.emits
-    verdict = judge(action, seen, doubts.gaps, doubts.infrastructure, emits, doubts.forwarded)
+    contradicted = doubts.second.doubt(action)
+    verdict = judge(action, seen, doubts.gaps, doubts.infrastructure, emits, doubts.forwarded, contradicted)
     resources = tuple(sorted({use.resource for use in certain}))
     return Grant(action, verdict, sum(use.calls for use in certain), resources)
 

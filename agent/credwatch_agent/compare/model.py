@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from credwatch_agent.evidence import Coverage, Signed, State, Verdict
 from credwatch_agent.iam import document as documents
 from credwatch_agent.iam.document import Statement
+from credwatch_agent.records import TrailUse
 from credwatch_agent.snapshot import Policy, Role
 
 REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
@@ -114,3 +115,27 @@ def uses_of(signed: Iterable[Signed]) -> Iterator[Use]:
             last_ns=max(item.row.last_ns for item in items),
             where=tuple(sorted({item.place.workload.where for item in items})),
         )
+
+
+def with_trail(uses: tuple[Use, ...], trail: Sequence[TrailUse]) -> tuple[Use, ...]:
+    """Add the uses that CloudTrail alone saw; what a recorder saw too is counted as it counted."""
+    if not trail:
+        return uses
+    known = {(use.action, use.resource, use.outcome) for use in uses}
+    groups: defaultdict[tuple[str, str, str], list[TrailUse]] = defaultdict(list)
+    for item in trail:
+        for action, resources in item.authorizations:
+            for resource in resources or ("*",):
+                groups[action, resource, item.outcome].append(item)
+    added = (
+        Use(
+            *key,
+            calls=sum(item.calls for item in items),
+            first_ns=min(item.first_ns for item in items),
+            last_ns=max(item.last_ns for item in items),
+            where=tuple(sorted({f"CloudTrail {item.session or item.invoked_by}".strip() for item in items})),
+        )
+        for key, items in groups.items()
+        if key not in known
+    )
+    return tuple(sorted((*uses, *added), key=lambda use: (use.action, use.resource, use.outcome)))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from credwatch_agent.compare.attribute import Attached, attribute
 from credwatch_agent.compare.grants import Doubts, Unseen, grants
-from credwatch_agent.compare.model import REFUSED, RoleView, StatementView, uses_of
-from credwatch_agent.evidence import Coverage, Emits, Joined, Settings, Signed, cover
+from credwatch_agent.compare.model import REFUSED, RoleView, StatementView, uses_of, with_trail
+from credwatch_agent.evidence import Coverage, Emits, Joined, Scales, Settings, Signed, cover
 from credwatch_agent.evidence.baselines import baseline, forwarding
 from credwatch_agent.iam import document as documents
 from credwatch_agent.iam.document import PolicyError
+from credwatch_agent.records import NO_SECOND, Second
 from credwatch_agent.snapshot import Index, Role
 
 
@@ -20,22 +21,25 @@ def compare(
     now_ns: int,
     settings: Settings,
     emits: Emits,
+    second: Second = NO_SECOND,
+    *,
     roles: Sequence[Role] | None = None,
 ) -> tuple[RoleView, ...]:
     """Return the comparison of `roles`, or of every role of the snapshot in the order of their ARNs."""
-    unseen = Unseen(emits)
+    unseen, scales = Unseen(emits), Scales(second, index)
     return tuple(
-        _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, unseen)
+        _role(role, cover(role, index, joined, now_ns, settings, scales), joined.by_role(role.arn), index, unseen)
         for role in (index.snapshot.roles if roles is None else roles)
     )
 
 
 def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, unseen: Unseen) -> RoleView:
     parsed, read, problems = _parse(role)
-    uses = tuple(uses_of(signed))
+    uses = with_trail(tuple(uses_of(signed)), coverage.second.uses)
     attributed = attribute(parsed, uses)
-    served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in REFUSED)
-    doubts = Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen)
+    served = {(s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in REFUSED}
+    served |= {(service, name) for use in coverage.second.uses for service, _, name in [use.call.partition(":")]}
+    doubts = Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen, coverage.second)
     views = tuple(
         StatementView(each.policy, each.statement, grants(each.statement, seen, doubts))
         for each, seen in zip(parsed, attributed.seen, strict=True)

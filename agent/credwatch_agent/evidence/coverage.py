@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from credwatch_agent.evidence.join import Joined, Place, Signed, Workload
+from credwatch_agent.evidence.second import NOTHING, Scales, Weighed
 from credwatch_agent.evidence.settings import Settings, settings_of
 from credwatch_agent.evidence.verdict import Gap, Reason
 from credwatch_agent.snapshot import Index, Role, model
@@ -18,7 +19,10 @@ from credwatch_agent.snapshot import Index, Role, model
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A class of processes that reported with a role. `closed`: all ended, so `calls` is exact."""
+    """A class of processes that reported with a role. `closed`: all ended, so `calls` is exact.
+
+    Sessions that CloudTrail alone saw are one class without processes.
+    """
 
     workload: Workload
     processes: int
@@ -31,10 +35,14 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Who reported for a role; with no gap left, an unseen action is unused."""
+    """Who reported for a role; with no gap left, an unseen action is unused.
+
+    `second` is what second sources say of it.
+    """
 
     carriers: tuple[Carrier, ...]
     gaps: tuple[Gap, ...]
+    second: Weighed = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +73,36 @@ class Scope:
             return None
 
 
-def cover(role: Role, index: Index, joined: Joined, now_ns: int, settings: Settings) -> Coverage:
+def cover(
+    role: Role, index: Index, joined: Joined, now_ns: int, settings: Settings, scales: Scales | None = None
+) -> Coverage:
     """Return who carried a role within its window and the gaps in what they report.
 
-    Tags of the role override `settings`.
+    Tags of the role override `settings`. `scales` weigh second sources, where there are some.
     """
     places = joined.places_of(role.arn)
     strays = tuple(stray for place in places for stray in joined.strays_of(place.process.process_id))
     strays += tuple(s for s in joined.strays_named(role.name) if _account_fits(s, role))
     scope = Scope(role, index, places, joined.by_role(role.arn), strays, now_ns, settings_of(role, settings))
-    gaps = dict.fromkeys(gap for rule in RULES for gap in rule(scope))
-    return Coverage(tuple(_carriers(scope)), tuple(gaps))
+    begin_ns = now_ns - scope.settings.window_ns
+    second = scales.weigh(role.arn, places, scope.signed, begin_ns) if scales else NOTHING
+    gaps = dict.fromkeys((*(gap for rule in RULES for gap in rule(scope)), *second.gaps))
+    return Coverage((*_carriers(scope), *_unreported(second)), tuple(gaps), second)
+
+
+def _unreported(second: Weighed) -> Iterator[Carrier]:
+    """Return the sessions of which CloudTrail alone tells as one class of carriers."""
+    found = second.unreported
+    if found:
+        yield Carrier(
+            workload=Workload("(CloudTrail alone)"),
+            processes=0,
+            instances=len({use.session for use in found}),
+            calls=sum(use.calls for use in found),
+            first_ns=min(use.first_ns for use in found),
+            last_ns=max(use.last_ns for use in found),
+            closed=False,
+        )
 
 
 def _account_fits(signed: Signed, role: Role) -> bool:
@@ -246,6 +273,15 @@ def inexact(scope: Scope) -> Iterator[Gap]:
         yield Gap(Reason.INEXACT, "some counts are incomplete (spans or delta points): calls may be missing")
 
 
+def lost(scope: Scope) -> Iterator[Gap]:
+    """A process that ended named its total: where less arrived, what is missing may have used any action."""
+    for where, places in sorted(scope.by_where.items()):
+        short = [place for place in places if place.lost]
+        if short:
+            counted, arrived = sum(p.process.closed or 0 for p in short), sum(p.arrived for p in short)
+            yield Gap(Reason.LOST, f"`{where}` counted {counted:,} calls, and {arrived:,} arrived")
+
+
 def unmapped(scope: Scope) -> Iterator[Gap]:
     """A call that no rule maps may have used any action."""
     unknown = (signed.usage for signed in scope.signed if signed.usage.mapping == "unknown")
@@ -351,6 +387,7 @@ RULES: tuple[Rule, ...] = (
     trust,
     unattributed,
     inexact,
+    lost,
     unmapped,
 )
 

@@ -5,13 +5,13 @@ Here, and only here, calls that an older operation map described get the actions
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from credwatch import operations
-from credwatch.semconv import ENTRY_POINT, Usage
+from credwatch.semconv import CREDENTIALS_URI, ENTRY_POINT, Usage
 from credwatch_agent.records import Process, Telemetry, UsageRow
 from credwatch_agent.snapshot import Index, Instance, Task, TaskDefinition
 
@@ -24,8 +24,6 @@ TASK_ARN = "aws.ecs.task.arn"
 TASK_FAMILY = "aws.ecs.task.family"
 TASK_REVISION = "aws.ecs.task.revision"
 CONTAINER_NAME = "container.name"
-CREDENTIALS_URI = "credwatch.ecs.credentials_uri"
-"""`present`, `absent`, or `stripped`: the first process of the container has it, this one lacks it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,7 +43,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A process and where it runs. `role_arn` is the role that the place gives it, "" if not known."""
+    """A process and where it runs. `role_arn` is the role that the place gives it, "" if not known.
+
+    `arrived`: the calls of it that are known, also those before the window.
+    """
 
     process: Process
     workload: Workload
@@ -54,6 +55,7 @@ class Place:
     definition: TaskDefinition | None = None
     instance: Instance | None = None
     role_arn: str = ""
+    arrived: int = 0
 
     @property
     def on_ecs(self) -> bool:
@@ -66,6 +68,11 @@ class Place:
     @property
     def platform(self) -> str:
         return self.process.resource.get(PLATFORM, "")
+
+    @property
+    def lost(self) -> int:
+        """Return how many calls the process counted at its end that never arrived."""
+        return max(0, (self.process.closed or 0) - self.arrived)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,10 @@ def join(telemetry: Telemetry, index: Index, since_ns: int, begins: Mapping[str,
     `begins` names another time for single roles, by ARN: see `settings.begins`.
     """
     begins = begins or {}
-    placed = {key: _place(process, index) for key, process in _processes(telemetry).items()}
+    arrived: Counter[str] = Counter()
+    for row in telemetry.usage:
+        arrived[row.process_id] += row.calls
+    placed = {key: _place(process, index, arrived[key]) for key, process in _processes(telemetry).items()}
     signed: list[Signed] = []
     for row in telemetry.usage:
         role_arn = _role_of(row.usage, index)
@@ -209,7 +219,7 @@ def _role_of(usage: Usage, index: Index) -> str:
     return index.role_arn(usage.principal_arn, usage.principal_name, usage.instance_profile_arn, usage.account_id)
 
 
-def _place(process: Process, index: Index) -> Place:
+def _place(process: Process, index: Index, arrived: int) -> Place:
     resource = process.resource
     task_arn = resource.get(TASK_ARN, "")
     task = index.tasks.get(task_arn)
@@ -223,7 +233,7 @@ def _place(process: Process, index: Index) -> Place:
         entry_point=resource.get(ENTRY_POINT, ""),
     )
     role = index.task_role(task, definition) if task_arn else _host_role(instance, index)
-    return Place(process, workload, task_arn, task, definition, instance, role)
+    return Place(process, workload, task_arn, task, definition, instance, role, arrived)
 
 
 def _definition(resource: Mapping[str, str], task: Task | None, index: Index) -> TaskDefinition | None:

@@ -37,8 +37,11 @@ class Reason(str, Enum):
     UNATTRIBUTED = "unattributed-calls"
     SETTINGS = "settings"
     INEXACT = "inexact"
+    LOST = "lost-calls"
     MAPPING = "mapping"
     OUTCOME = "outcome"
+    UNREPORTED = "unreported-session"
+    CONTRADICTION = "contradiction"
     AMBIGUOUS = "ambiguous"
     BASELINE = "baseline"
     FORWARDED = "forwarded"
@@ -78,11 +81,13 @@ def judge(  # all that is known of one action
     infrastructure: tuple[str, ...],
     emits: Emits,
     forwarded: Forwarded = (),
+    contradicted: Gap | None = None,
 ) -> Verdict:
     """Return the state of one granted action.
 
     `gaps` is what stands against `unused` for the whole role, `infrastructure` the patterns of its
-    baseline, `forwarded` what services may use on its behalf.
+    baseline, `forwarded` what services may use on its behalf, `contradicted` what a second source says
+    against this action alone.
     """
     if seen.certain:
         return Verdict(State.USED)
@@ -91,6 +96,8 @@ def judge(  # all that is known of one action
     blind = _blind(action, infrastructure, forwarded)
     if blind:
         return Verdict(State.UNOBSERVABLE, (blind,))
+    if contradicted:
+        gaps = (contradicted, *gaps)
     if gaps:
         return Verdict(State.INSUFFICIENT, gaps)
     return _unmapped(action, emits(action))

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from credwatch_agent.findings import (
+    conditions,
     copies,
     denials,
     escalation,
     keys,
     layers,
+    metadata,
     movement,
     sharing,
     trust,
@@ -29,11 +31,13 @@ RULES: tuple[Rule, ...] = (
     *keys.RULES,
     *copies.RULES,
     *layers.RULES,
+    *metadata.RULES,
     *wildcards.RULES,
     *movement.RULES,
     *sharing.RULES,
     *denials.RULES,
     *unused.RULES,
+    *conditions.RULES,
 )
 
 __all__ = ["RULES", "Finding", "Fix", "Rule", "Severity", "Subject", "World", "find"]

@@ -78,13 +78,15 @@ def _source(signed: Sequence[Signed], ways: dict[tuple[str, str], KeySighting]) 
 
 
 def stale_credentials(world: World) -> Iterator[Finding]:
-    old = _superseded(world.telemetry.keys)
+    ways = _passed_on(world, _origins(world))
+    old = _superseded(world.telemetry.keys, ways)
 
     def stale(item: Signed) -> str | None:
         usage = item.usage
-        expired = usage.laundered and usage.outcome == "auth-failed"
-        outlived = usage.laundered and (item.row.process_id, usage.source, usage.principal) in old
-        return item.place.workload.where if expired or outlived else None
+        at = (item.row.process_id, usage.source)
+        copied = usage.laundered or (at in ways and usage.credential_type == "temporary")
+        outlived = (*at, usage.principal) in old
+        return item.place.workload.where if copied and (outlived or usage.outcome == "auth-failed") else None
 
     for where, signed in sorted(grouped(world.joined.signed, stale).items()):
         failed = [item for item in signed if item.usage.outcome == "auth-failed"]
@@ -111,8 +113,8 @@ def stale_credentials(world: World) -> Iterator[Finding]:
 _ONE_KEY = frozenset({"ecs-task-role", "ec2-instance-profile", "eks-pod-identity", "lambda-execution-role"})
 
 
-def _superseded(keys: Sequence[KeySighting]) -> set[tuple[str, str, str]]:
-    """Return where a copied key was used after its source had given out a newer one.
+def _superseded(keys: Sequence[KeySighting], ways: dict[tuple[str, str], KeySighting]) -> set[tuple[str, str, str]]:
+    """Return where a copied key was used after its source had given a newer one to the process that copied it.
 
     Only of sources that have one current key at a time: any number of sessions of an assumed role
     are valid side by side.
@@ -122,14 +124,13 @@ def _superseded(keys: Sequence[KeySighting]) -> set[tuple[str, str, str]]:
         if key.source in _ONE_KEY and not key.laundered:
             at = (key.process_id, key.source, key.principal)
             newest[at] = max(newest.get(at, key), key, key=lambda k: k.first_ns)
-    return {
-        at
-        for key in keys
-        if key.laundered
-        and (at := (key.process_id, key.source, key.principal)) in newest
-        and newest[at].pseudonym != key.pseudonym
-        and key.first_ns < newest[at].first_ns < key.last_ns
-    }
+    found: set[tuple[str, str, str]] = set()
+    for key in keys:
+        origin = ways.get((key.process_id, key.source), key if key.laundered else None)
+        now = newest.get((origin.process_id, origin.source, origin.principal)) if origin else None
+        if origin and now and now.pseudonym != key.pseudonym and origin.first_ns < now.first_ns < key.last_ns:
+            found.add((key.process_id, key.source, key.principal))
+    return found
 
 
 def foreign_temporary_credentials(world: World) -> Iterator[Finding]:

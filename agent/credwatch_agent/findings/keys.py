@@ -135,6 +135,8 @@ def _long_lived(
         role_arn=signed[0].place.role_arn,
         first_ns=first_ns,
         last_ns=last_ns,
+        # the role that it should have found is unused for the same cause
+        related=tuple(sorted({item.place.role_arn for item in signed} - {""})),
     )
 
 
@@ -199,6 +201,7 @@ RULES = (
         ),
         how_to_fix="Give the workload a role, then deactivate and delete the key.",
         references=("Security Hub IAM.4", "MITRE ATT&CK T1552.001 (Credentials in Files)"),
+        absorbs=frozenset({"unused-role"}),
     ),
     Rule(
         id="static-key-shadowing-role",
@@ -212,7 +215,7 @@ RULES = (
         ),
         how_to_fix="Take the key away, then deactivate and delete it.",
         references=("Security Hub ECS.8", "MITRE ATT&CK T1552.001 (Credentials in Files)"),
-        absorbs=frozenset({"root-or-user-key-on-compute"}),
+        absorbs=frozenset({"root-or-user-key-on-compute", "unused-role"}),
     ),
     Rule(
         id="hardcoded-credentials",
@@ -223,6 +226,6 @@ RULES = (
         how_we_know="botocore's credentials were `explicit`, the key that signed is long-lived (AKIA).",
         how_to_fix="Make the client without keys and use a role; delete the key.",
         references=("Checkov CKV_AWS_41",),
-        absorbs=frozenset({"root-or-user-key-on-compute"}),
+        absorbs=frozenset({"root-or-user-key-on-compute", "unused-role"}),
     ),
 )

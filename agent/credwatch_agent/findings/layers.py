@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from credwatch_agent.evidence import Place, Signed
 from credwatch_agent.evidence.baselines import CONTAINER_INSTANCE, baseline, matches
 from credwatch_agent.findings import grants, words
+from credwatch_agent.findings.metadata import block
 from credwatch_agent.findings.model import Finding, Fix, Rule, Severity, Subject, World
 from credwatch_agent.findings.sight import HOST_SOURCE, LAUNCH_TYPE, first, grouped, places, root_role
 from credwatch_agent.snapshot import Index, model
@@ -130,7 +131,7 @@ def _definition(place: Place) -> str:
 
 def _give_a_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
     yield from _new_role(signed, index)
-    yield from _block(signed, index)
+    yield from block(places(signed))
 
 
 def _new_role(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
@@ -157,7 +158,7 @@ def _pass_the_variable(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
         f"export {_VARIABLE}=$(tr '\\0' '\\n' < /proc/1/environ | sed -n 's/^{_VARIABLE}=//p')",
         "shell",
     )
-    yield from _block(signed, index)
+    yield from block(places(signed))
 
 
 def _unset_the_profile(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
@@ -166,7 +167,7 @@ def _unset_the_profile(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
         " in code, make the session without an instance metadata provider.",
         "credential_source = EcsContainer",
     )
-    yield from _block(signed, index)
+    yield from block(places(signed))
 
 
 def _find_out(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
@@ -179,31 +180,7 @@ def _find_out(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
         "shell",
     )
     yield Fix("In the container, see which step found the credentials.", "credwatch whoami", "shell")
-    yield from _block(signed, index)
-
-
-def _block(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
-    """Keep tasks from the instance metadata service; how depends on the network mode."""
-    found = places(signed)
-    modes = {place.definition.network_mode for place in found if place.definition}
-    if "awsvpc" in modes:
-        yield Fix(
-            "Block the metadata service for tasks, in `/etc/ecs/ecs.config` of the hosts.",
-            "ECS_AWSVPC_BLOCK_IMDS=true",
-        )
-    if modes & {"bridge", "default", ""} or not modes:
-        hosts = sorted({place.instance.instance_id for place in found if place.instance}) or ["INSTANCE_ID"]
-        command = (
-            "aws ec2 modify-instance-metadata-options --instance-id {}"
-            " --http-tokens required --http-put-response-hop-limit 1"
-        )
-        yield Fix(
-            "Block the metadata service for tasks in bridge mode: a hop limit of 1 ends at the host.",
-            "\n".join(command.format(host) for host in hosts),
-            "shell",
-        )
-    if "host" in modes:
-        yield Fix("Tasks in `host` network mode cannot be kept from the metadata service: use `awsvpc`.")
+    yield from block(places(signed))
 
 
 _FIXES = {

@@ -65,6 +65,8 @@ def _away(world: World, name: str, keys: Sequence[KeySighting], homes: dict[str,
         role_arn=world.index.role_arn(principal) if principal.startswith("arn:") else "",
         first_ns=min(key.first_ns for key in keys),
         last_ns=max(key.last_ns for key in keys),
+        # that somebody passed the key on there is the same cause
+        related=tuple(sorted({p.workload.where for found in homes.values() for p in found})),
     )
 
 
@@ -128,9 +130,12 @@ def _elsewhere(world: World, name: str, keys: Sequence[KeySighting]) -> Iterator
 
 def source_changed(world: World) -> Iterator[Finding]:
     views = {view.role.arn: view for view in world.roles}
+    keys: defaultdict[str, list[KeySighting]] = defaultdict(list)
+    for key in world.telemetry.keys:
+        if not key.laundered:
+            keys[key.process_id].append(key)
     for process_id, place in sorted(world.joined.places.items()):
-        keys = [k for k in world.telemetry.keys if k.process_id == process_id and not k.laundered]
-        for before, after in _changes(keys):
+        for before, after in _changes(keys[process_id]):
             old = views.get(_role(before, place, world.index))
             new = views.get(_role(after, place, world.index))
             if old and new and old is not new and _contains(new, old):
@@ -207,6 +212,7 @@ RULES = (
         ),
         how_to_fix="End the role's sessions, find the copy, and bind the keys to their VPC where that is possible.",
         references=("GuardDuty InstanceCredentialExfiltration", "MITRE ATT&CK T1078.004 (Cloud Accounts)"),
+        absorbs=frozenset({"role-credentials-laundered", "stale-credentials"}),
     ),
     Rule(
         id="source-changed",

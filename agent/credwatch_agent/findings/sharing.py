@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from credwatch.semconv import POD_IDENTITY
 from credwatch_agent.compare import RoleView
-from credwatch_agent.evidence import Signed
+from credwatch_agent.evidence import Place, Signed
 from credwatch_agent.findings import grants, words
 from credwatch_agent.findings.model import Finding, Fix, Rule, Severity, Subject, World
 from credwatch_agent.findings.sight import HOST_SOURCE, ROLE_SOURCES, grouped, places, root_role
+from credwatch_agent.snapshot import Index
 
 
 def role_chain(world: World) -> Iterator[Finding]:
@@ -92,19 +94,23 @@ def execution_role_used_by_app(world: World) -> Iterator[Finding]:
         )
 
 
+POD = "k8s.pod.name"
+
 _POD_SOURCES = frozenset({"web-identity", "eks-pod-identity"})
 
 
 def node_role_used_by_pod(world: World) -> Iterator[Finding]:
-    """The pods of a workload are alike: one that signs with its own role shows that one is configured."""
+    """A pod has a role of its own if its environment, the cluster's associations or another pod say so."""
 
     def pod(item: Signed) -> str | None:
-        return item.place.workload.where if "k8s.pod.name" in item.place.process.resource else None
+        return item.place.workload.where if POD in item.place.process.resource else None
 
     for where, signed in sorted(grouped(world.joined.signed, pod).items()):
         node = [item for item in signed if item.usage.root.source == HOST_SOURCE]
+        # the pods of a workload are alike: what one signs with, the others could
         own = [item for item in signed if item.usage.root.source in _POD_SOURCES]
-        if not node or not own:
+        configured = sorted({sign for item in node for sign in _configured(item.place, world.index)})
+        if not node or not (own or configured):
             continue
         host = root_role(node[0], world.index) or node[0].usage.root.principal
         first_ns, last_ns = words.seen(node)
@@ -113,10 +119,11 @@ def node_role_used_by_pod(world: World) -> Iterator[Finding]:
             severity=Severity.HIGH,
             kind=Subject.WORKLOAD,
             subject=where,
-            sentence=f"pods of `{where}` sign with their node's role `{words.name(host)}` beside their own",
+            sentence=f"pods of `{where}` sign with their node's role `{words.name(host)}`, and have one of their own",
             evidence=(
                 f"node's role: {words.calls(node)}",
-                f"own role ({own[0].usage.root.source}): {words.calls(own)}",
+                *((f"own role ({own[0].usage.root.source}): {words.calls(own)}",) if own else ()),
+                *configured,
                 words.reporters(places(signed)),
             ),
             fixes=(
@@ -132,6 +139,17 @@ def node_role_used_by_pod(world: World) -> Iterator[Finding]:
             first_ns=first_ns,
             last_ns=last_ns,
         )
+
+
+def _configured(place: Place, index: Index) -> Iterator[str]:
+    """Say what shows that a pod has a role of its own, from its environment and from the cluster."""
+    resource = place.process.resource
+    if resource.get(POD_IDENTITY) in _POD_SOURCES:
+        yield f"the pod's environment leads to {resource[POD_IDENTITY]}"
+    association = index.association(resource.get("k8s.namespace.name", ""), resource.get("k8s.serviceaccount.name", ""))
+    if association:
+        account = f"{association.namespace}/{association.service_account}"
+        yield f"cluster `{association.cluster}` associates `{account}` with `{words.name(association.role_arn)}`"
 
 
 # --- one role, many workloads -----------------------------------------------------------------------
@@ -220,8 +238,9 @@ RULES = (
         what="A pod signs with its node's role although it has one of its own.",
         why="The node's role is shared by every pod on it.",
         how_we_know=(
-            "A process in a pod signed with the instance profile, and another process of the same service signed with"
-            " IRSA or Pod Identity."
+            "A process in a pod signed with the instance profile, and one of these shows a role of its own: the pod's"
+            " environment (IRSA, Pod Identity), an association of the cluster with its service account, another"
+            " process of the same service that signed so."
         ),
         how_to_fix="Update the SDK, and set the hop limit of the nodes' metadata service to 1.",
         references=("deeplake issue 3161",),

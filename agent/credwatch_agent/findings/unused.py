@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from credwatch_agent.compare import Grant, RoleView, StatementView
+from credwatch_agent.compare import Grant, RoleView, StatementView, Use
 from credwatch_agent.evidence import State
 from credwatch_agent.findings import grants, words
 from credwatch_agent.findings.model import Finding, Fix, Rule, Severity, Subject, World
@@ -204,11 +204,13 @@ def _evidence(view: RoleView, actions: Sequence[str], risky: Sequence[str]) -> I
 
 def resource_wider_than_used(world: World) -> Iterator[Finding]:
     for view, statement in _statements(world):
-        observed = _observed(view, statement)
+        if view.coverage.gaps or not statement.used or statement.statement.not_resources:
+            continue
+        used = used_of(view, statement)
+        observed = _observed(used)
         wide = _wider(statement, observed) if observed else []
         if not wide:
             continue
-        used = used_of(view, statement)
         changes = [g.action for g in statement.used if access_level(g.action) not in _HARMLESS]
         yield Finding(
             id="resource-wider-than-used",
@@ -232,12 +234,10 @@ def resource_wider_than_used(world: World) -> Iterator[Finding]:
         )
 
 
-def _observed(view: RoleView, statement: StatementView) -> set[str]:
+def _observed(used: Sequence[Use]) -> set[str]:
     """Return the containers that were used, or nothing where evidence does not name them all."""
-    if view.coverage.gaps or not statement.used or statement.statement.not_resources:
-        return set()
     found: set[str] = set()
-    for use in used_of(view, statement):
+    for use in used:
         if use.resource != "*":
             found.add(container(use.resource))
         elif resource_types(use.action):
@@ -318,5 +318,6 @@ RULES = (
         ),
         how_to_fix="Name the containers that were used.",
         references=("IAM best practices, apply least-privilege permissions",),
+        absorbs=frozenset({"condition-could-be-added"}),
     ),
 )

@@ -167,7 +167,13 @@ RULES = (
         how_to_fix="Replace the statement by the actions and resources that were used; conditions are kept.",
         references=("AWS IAM best practices: apply least-privilege permissions", "Security Hub IAM.21"),
         absorbs=frozenset(
-            {"unused-action", "unused-statement", "resource-wider-than-used", "privilege-escalation-unused"}
+            {
+                "unused-action",
+                "unused-statement",
+                "resource-wider-than-used",
+                "privilege-escalation-unused",
+                "condition-could-be-added",
+            }
         ),
     ),
 )

@@ -25,6 +25,15 @@ def calls(signed: Iterable[Signed]) -> Iterator[Call]:
             yield Call(action, resources, one.usage.detail, row.calls, row.first_ns, row.last_ns, number)
 
 
+def trail_calls(signed: Iterable[Signed], view: RoleView) -> Iterator[Call]:
+    """Return what CloudTrail alone saw: uses of an action on resources that no recorder reported."""
+    reported = {(action, resource) for one in signed for action, arns in one.usage.authorizations for resource in arns}
+    for use in view.coverage.second.uses:
+        for action, resources in use.authorizations if use.outcome not in REFUSED else ():
+            if not all((action, resource) in reported for resource in resources):
+                yield Call(action, resources, use.detail, use.calls, use.first_ns, use.last_ns)
+
+
 def attached(view: RoleView) -> list[Attached]:
     """Return the role's policies, parsed where they parse."""
     return attached_to(view.role)
@@ -62,5 +71,6 @@ def of_role(
     start_ns = max(now_ns - window.window_ns, min((each.first_ns for each in carriers), default=0))
     end_ns = min(now_ns, max((each.last_ns for each in carriers), default=now_ns))
     doubt = next((gap.sentence for gap in view.coverage.gaps), "")
+    signed = tuple(signed)
     settings = Settings(start_ns, max(start_ns, end_ns), keep(view), detail, doubt and f"insufficient: {doubt}")
-    return recommend(view.role.arn, attached(view), calls(signed), settings)
+    return recommend(view.role.arn, attached(view), (*calls(signed), *trail_calls(signed, view)), settings)

@@ -11,6 +11,7 @@ from credwatch_agent.snapshot.index import Index
 from credwatch_agent.snapshot.live import read_live
 from credwatch_agent.snapshot.model import (
     AccessKey,
+    Association,
     Container,
     ContainerInstance,
     Instance,
@@ -25,6 +26,7 @@ from credwatch_agent.snapshot.model import (
 
 __all__ = [
     "AccessKey",
+    "Association",
     "Container",
     "ContainerInstance",
     "Index",

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from credwatch_agent.snapshot.model import (
+    Association,
     ContainerInstance,
     Instance,
     InstanceProfile,
@@ -17,6 +18,7 @@ from credwatch_agent.snapshot.model import (
     TaskDefinition,
 )
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 # arn:aws:sts::123456789012:assumed-role/NAME/SESSION: the session's ARN has lost the role's path
@@ -40,6 +42,7 @@ class Index:
         self.undefined = tuple(task for task in snapshot.tasks if task.definition_arn not in self.definitions)
         self._definitions_of = _grouped((d.task_role_arn, d) for d in snapshot.task_definitions)
         self._registered = {c.instance_id: c for c in snapshot.container_instances if c.instance_id}
+        self._associated = _grouped(((a.namespace, a.service_account), a) for a in snapshot.associations)
         self._profiles_of = _grouped((arn, p) for p in snapshot.instance_profiles for arn in p.role_arns)
         self._instances_of = _grouped((i.profile_arn, i) for i in snapshot.instances if i.profile_arn)
         self._tasks_of = _grouped((self.task_role(task, self.definition_of(task)), task) for task in snapshot.tasks)
@@ -91,6 +94,11 @@ class Index:
         """Return the ECS container instance that an EC2 instance is registered as."""
         return self._registered.get(instance_id)
 
+    def association(self, namespace: str, service_account: str) -> Association | None:
+        """Return the association of a service account, where one cluster alone has it."""
+        found = self._associated.get((namespace, service_account), ())
+        return found[0] if len(found) == 1 else None
+
     def host(self, task: Task | None) -> Instance | None:
         """Return the EC2 instance that a task runs on, where the snapshot tells."""
         registered = self.container_instances.get(task.container_instance_arn) if task else None
@@ -116,8 +124,8 @@ def _account(arn: str) -> str:
     return arn.split(":")[4] if arn.count(":") >= 5 else ""
 
 
-def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
-    groups: defaultdict[str, list[T]] = defaultdict(list)
+def _grouped(pairs: Iterable[tuple[K, T]]) -> dict[K, tuple[T, ...]]:
+    groups: defaultdict[K, list[T]] = defaultdict(list)
     for key, value in pairs:
         groups[key].append(value)
     return {key: tuple(values) for key, values in groups.items()}

@@ -31,6 +31,13 @@ PERMISSIONS: tuple[str, ...] = (
 )
 """The agent's own least policy for a live snapshot. `sts:GetCallerIdentity` needs no permission."""
 
+EKS_PERMISSIONS: tuple[str, ...] = (
+    "eks:ListClusters",
+    "eks:ListPodIdentityAssociations",
+    "eks:DescribePodIdentityAssociation",
+)
+"""What pod identity associations need on top."""
+
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=30)
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")  # moto's JSON services say 403
 
@@ -43,8 +50,10 @@ class _Unreadable(Exception):
     """One API call that failed; the text is the beginning of the sentence."""
 
 
-def read_live(session: Any, taken_ns: int, region: str = "", endpoint_url: str = "") -> m.Snapshot:
-    """Return the snapshot of the account and region of a boto3 session.
+def read_live(
+    session: Any, taken_ns: int, region: str = "", endpoint_url: str = "", *, eks: bool = False
+) -> m.Snapshot:
+    """Return the snapshot of the account and region of a boto3 session; with `eks`, pod identity associations too.
 
     Raises nothing for what AWS denies or fails: see `Snapshot.missing`. Raises botocore's errors
     only where no client can be made at all (no region).
@@ -71,6 +80,7 @@ def read_live(session: Any, taken_ns: int, region: str = "", endpoint_url: str =
         else []
     )
     definitions = reader.read((m.TASK_DEFINITIONS,), lambda: _definitions(ecs, tasks))
+    associations = reader.read((m.ASSOCIATIONS,), lambda: _associations(client("eks"))) if eks else []
     return m.Snapshot(
         taken_ns=taken_ns,
         origin="live",
@@ -83,6 +93,7 @@ def read_live(session: Any, taken_ns: int, region: str = "", endpoint_url: str =
         tasks=tuple(tasks),
         container_instances=tuple(hosts),
         task_definitions=tuple(definitions),
+        associations=tuple(associations),
         missing=tuple(reader.missing),
     )
 
@@ -226,6 +237,23 @@ def _container_instances(client: Client, clusters: Sequence[str]) -> list[m.Cont
         for host in _call(client, "describe_container_instances", cluster=cluster, containerInstances=list(arns))[
             "containerInstances"
         ]
+    ]
+
+
+def _associations(client: Client) -> list[m.Association]:
+    return [
+        m.Association(cluster, found["namespace"], found["serviceAccount"], found["roleArn"])
+        for cluster in _pages(client, "list_clusters", "clusters")
+        for each in _pages(client, "list_pod_identity_associations", "associations", clusterName=cluster)
+        # the list names no role
+        for found in (
+            _call(
+                client,
+                "describe_pod_identity_association",
+                clusterName=cluster,
+                associationId=each["associationId"],
+            )["association"],
+        )
     ]
 
 

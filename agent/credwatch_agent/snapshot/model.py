@@ -15,9 +15,11 @@ INSTANCES = "EC2 instances"
 TASK_DEFINITIONS = "task definitions"
 TASKS = "tasks"
 CONTAINER_INSTANCES = "container instances"
+ASSOCIATIONS = "pod identity associations"
 IDENTITY = "caller identity"
 
 LAYERS = (ROLES, ACCESS_KEYS, INSTANCE_PROFILES, INSTANCES, TASK_DEFINITIONS, TASKS, CONTAINER_INSTANCES)
+"""What every live snapshot asks for; the associations of EKS are read where that is asked for."""
 
 NO_AWS_LABEL = "credwatch.no-aws"
 """Docker label by which a task definition says that a container never calls AWS."""
@@ -131,6 +133,16 @@ class ContainerInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Association:
+    """An EKS Pod Identity association: a service account of a cluster and its role."""
+
+    cluster: str
+    namespace: str
+    service_account: str
+    role_arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """A layer that could not be read, and one sentence why."""
 
@@ -153,6 +165,7 @@ class Snapshot:
     task_definitions: tuple[TaskDefinition, ...] = ()
     tasks: tuple[Task, ...] = ()
     container_instances: tuple[ContainerInstance, ...] = ()
+    associations: tuple[Association, ...] = ()
     missing: tuple[Missing, ...] = ()
 
     def knows(self, layer: str) -> bool:
