@@ -7,12 +7,14 @@ argument. How it looks is for `exports` to say.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from credwatch_agent.compare import RoleView, StatementView, compare
 from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, begins, join
-from credwatch_agent.findings import Finding, Subject, World, find
+from credwatch_agent.findings import RULES, Finding, Subject, World, find
+from credwatch_agent.findings.exemptions import Exemption, tagged
+from credwatch_agent.findings.life import History, Lives, Status, live
 from credwatch_agent.records import Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
 
@@ -83,6 +85,31 @@ class Report:
     findings: tuple[Finding, ...]
     unknown: tuple[str, ...]
     """What could not be known, a sentence each."""
+    life: Lives = field(default_factory=Lives)
+    """How each finding stands: see `lived`."""
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        """Return the findings that count: neither exempted nor adopted by a baseline."""
+        return self.standing(Status.OPEN)
+
+    def standing(self, status: Status) -> tuple[Finding, ...]:
+        """Return the findings that stand so, worst first."""
+        return tuple(finding for finding in self.findings if self.life.of(finding).status is status)
+
+
+def lived(
+    report: Report, snapshot: Snapshot, history: History, exemptions: Sequence[Exemption]
+) -> tuple[Report, History]:
+    """Return a report with the life of its findings, and the history after it.
+
+    `exemptions` are a file's; those of roles' tags are added. Nothing is resolved by a report that misses
+    something.
+    """
+    of_tags, problems = tagged(snapshot.roles, (rule.id for rule in RULES))
+    complete = bool(report.services) and not snapshot.missing
+    lives, after = live(history, report.findings, (*exemptions, *of_tags), report.now_ns, complete=complete)
+    return replace(report, life=lives, unknown=(*report.unknown, *problems)), after
 
 
 def build(telemetry: Telemetry, snapshot: Snapshot, now_ns: int, settings: Settings, emits: Emits) -> Report:

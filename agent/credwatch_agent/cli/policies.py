@@ -9,8 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from credwatch_agent.cli.compared import emits
 from credwatch_agent.cli.failure import UsageError
-from credwatch_agent.cli.report import _emits
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Settings, Signed, begins, join
 from credwatch_agent.iam.document import Policy, PolicyError, parse
@@ -63,6 +63,6 @@ def read_evidence(role: str, db: Path, snapshot: Path, window: float) -> Evidenc
     settings = Settings(window_days=window)
     index = Index(taken)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
-    views = compare(index, joined, now_ns, settings, _emits)
+    views = compare(index, joined, now_ns, settings, emits)
     view = next(each for each in views if each.role.arn == found.arn)
     return Evidence(view, joined.by_role(found.arn), now_ns, settings)

@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from credwatch.operations.coverage import unobservable
+from credwatch_agent.cli.compared import Asked, compared, read_exemptions
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.evidence import Settings
+from credwatch_agent.evidence.settings import DEFAULT_WINDOW_DAYS
 from credwatch_agent.exports import json as as_json
 from credwatch_agent.exports import table
-from credwatch_agent.iam.catalogue import known
-from credwatch_agent.report import Report, build
-from credwatch_agent.snapshot import load
-from credwatch_agent.store.sqlite import SqliteStore
+from credwatch_agent.report import Report
+
+Db = Annotated[str, typer.Option(metavar="PATH|URL", help="Store that `serve` keeps: SQLite file or PostgreSQL URL.")]
+Taken = Annotated[Path, typer.Option(help="File that `snapshot` wrote.")]
+Window = Annotated[
+    float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
+]
 
 
 def report(
-    db: Annotated[Path, typer.Option(help="SQLite file that `serve` keeps.")],
-    snapshot: Annotated[Path, typer.Option(help="File that `snapshot` wrote.")],
-    window: Annotated[
-        float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
-    ] = Settings().window_days,
+    db: Db,
+    snapshot: Taken,
+    window: Window = DEFAULT_WINDOW_DAYS,
     statements: Annotated[
         bool, typer.Option("--statements", help="Show each role with its users and its statements.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")] = False,
+    exemptions: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file of exempted findings.")] = None,
+    remember: Annotated[
+        bool, typer.Option("--remember", help="Keep this report in the history: first and last seen, resolved, trend.")
+    ] = False,
 ) -> int:
     """Compare granted with used. Exit code 0: clean, 1: findings, 2: usage, 3: something could not be known."""
-    attached = load(snapshot)
-    with closing(SqliteStore.open(db, read_only=True)) as store:
-        telemetry = store.telemetry()
-    made = build(telemetry, attached, time.time_ns(), Settings(window_days=window), _emits)
+    asked = Asked(db, snapshot, Settings(window_days=window), read_exemptions(exemptions))
+    made, attached = compared(asked, remember=remember)
     if json:
         out.print(as_json.render(made), soft_wrap=True)
     else:
         table.render(made, out, statements=statements)
-    return _exit_code(made, bool(attached.missing))
+    return exit_code(made, bool(attached.missing))
 
 
-def _emits(action: str) -> bool | None:
-    """Tell whether some SDK operation is authorised as an action, as far as the operation map knows the action."""
-    return not unobservable(action) if known(action) else None
-
-
-def _exit_code(made: Report, incomplete: bool) -> int:
-    if made.findings:
+def exit_code(made: Report, incomplete: bool) -> int:
+    """Return the exit code: an open finding or an expired exemption comes before what could not be known."""
+    if made.open or made.life.expired:
         return FINDINGS
     return COULD_NOT_KNOW if incomplete or not made.services else CLEAN

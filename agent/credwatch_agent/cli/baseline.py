@@ -1,0 +1,37 @@
+"""`credwatch-agent baseline`: adopt a running system, so that only what is new fails from now on."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+
+from credwatch_agent.cli.compared import Asked, compared, history_of, keeper
+from credwatch_agent.cli.console import out
+from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW
+from credwatch_agent.cli.report import Db, Taken, Window
+from credwatch_agent.evidence import Settings
+from credwatch_agent.evidence.settings import DEFAULT_WINDOW_DAYS
+from credwatch_agent.findings import life
+from credwatch_agent.findings.words import count
+from credwatch_agent.store.location import open_store
+
+
+def baseline(
+    db: Db,
+    snapshot: Taken,
+    window: Window = DEFAULT_WINDOW_DAYS,
+    clear: Annotated[bool, typer.Option("--clear", help="Drop the baseline: every finding counts again.")] = False,
+) -> int:
+    """Adopt all that is found now; `report` then fails on what is new or worse. Exit code 0, 3: nothing reported."""
+    if clear:
+        with closing(open_store(db)) as store:
+            keeper(store, db).amend(life.NAME, lambda text: life.dumps(life.abandon(history_of(text, db))))
+        out.print("the baseline is dropped: every finding counts again")
+        return CLEAN
+    made, attached = compared(Asked(db, snapshot, Settings(window_days=window)), remember=True, adopt=True)
+    out.print(
+        f"adopted {count(len(made.findings), 'finding')}: from now on only new or worse ones fail", soft_wrap=True
+    )
+    return COULD_NOT_KNOW if attached.missing or not made.services else CLEAN
