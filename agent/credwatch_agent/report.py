@@ -15,6 +15,7 @@ from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Sign
 from credwatch_agent.findings import RULES, Finding, Subject, World, find
 from credwatch_agent.findings.exemptions import Exemption, tagged
 from credwatch_agent.findings.life import History, Lives, Status, live
+from credwatch_agent.reach import Reach, reach
 from credwatch_agent.records import Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
 
@@ -87,6 +88,8 @@ class Report:
     """What could not be known, a sentence each."""
     life: Lives = field(default_factory=Lives)
     """How each finding stands: see `lived`."""
+    reach: Reach = field(default_factory=Reach)
+    """Who may and did, per role, and the blast radius of each workload."""
 
     @property
     def open(self) -> tuple[Finding, ...]:
@@ -132,6 +135,7 @@ def build(telemetry: Telemetry, snapshot: Snapshot, now_ns: int, settings: Setti
         silent_roles=tuple(row for row in rows.values() if not row.carriers),
         findings=findings,
         unknown=tuple(dict.fromkeys(_unknown(snapshot, joined, views))),
+        reach=reach(index, joined, views),
     )
 
 

@@ -27,8 +27,6 @@ from credwatch_agent.findings.life import (
     live,
     loads,
 )
-from credwatch_agent.records import Batch, UsagePoint
-from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.worlds import DAY, role_arn
 from tests.agent.worlds import NOW as LONG_AGO
 
@@ -157,25 +155,6 @@ def test_a_history_that_cannot_be_read_is_refused(text: str) -> None:
 
 
 # --- through the command line -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def asked(tmp_path: Path) -> list[str]:
-    """An account with one finding, as options of a command."""
-    trust = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
-    role = s.Role(role_arn("open"), "open", trust=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
-    s.save(s.Snapshot(LONG_AGO, "live", account_id="123456789012", roles=(role,)), tmp_path / "account.json")
-    with_one = SqliteStore.open(tmp_path / "usage.db")
-    usage = UsagePoint("p", s_usage(), 1, 1, 2 * 10**18)
-    with_one.put([Batch({"service.name": "orders"}, (usage,))])
-    with_one.close()
-    return ["--db", str(tmp_path / "usage.db"), "--snapshot", str(tmp_path / "account.json")]
-
-
-def s_usage() -> Any:
-    from credwatch.semconv import Usage
-
-    return Usage("ecs-task-role", principal_arn=role_arn("open"), service="s3", operation="ListBuckets")
 
 
 def test_a_running_system_is_adopted_and_let_go(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Any
 
 from credwatch_agent.findings import Finding
-from credwatch_agent.findings.life import Life, Standing
+from credwatch_agent.findings.life import Life, Standing, Tally
+from credwatch_agent.reach import RoleReach
 from credwatch_agent.report import SCHEMA, Report, RoleRow, ServiceRow
 
 
@@ -27,9 +28,13 @@ def render(report: Report) -> str:
         "calls": report.calls,
         "services": [_service(row) for row in report.services],
         "roles": [_role(row) for row in (*report.roles, *report.silent_roles)],
+        "reach": {
+            "roles": [_role_reach(each) for each in report.reach.roles],
+            "workloads": [_plain(each) for each in report.reach.workloads],
+        },
         "findings": [{**finding(one), **_standing(report.life.of(one))} for one in report.findings],
         "resolved": [_resolved(each) for each in report.life.resolved],
-        "trend": [{**_plain(each), "time": moment(each.time_ns)} for each in report.life.tallies],
+        "trend": [_tally(each) for each in report.life.tallies],
         "expired_exemptions": list(report.life.expired),
         "idle_exemptions": list(report.life.idle),
         "unknown": list(report.unknown),
@@ -42,6 +47,15 @@ def finding(one: Finding) -> dict[str, Any]:
     return {**_plain(one), "fingerprint": one.fingerprint}
 
 
+def _role_reach(each: RoleReach) -> dict[str, Any]:
+    plain = _plain(each)
+    for one in (*plain["assumed"], *plain["did"]):
+        for name in ("first_ns", "last_ns"):
+            if name in one:
+                one[name.removesuffix("_ns")] = moment(one.pop(name))
+    return plain
+
+
 def _standing(stands: Standing) -> dict[str, Any]:
     found: dict[str, Any] = {
         "status": stands.status.value,
@@ -52,6 +66,11 @@ def _standing(stands: Standing) -> dict[str, Any]:
         by = stands.exemption
         found["exemption"] = {"owner": by.owner, "reason": by.reason, "expires": str(by.expires), "where": by.where}
     return found
+
+
+def _tally(each: Tally) -> dict[str, Any]:
+    plain = _plain(each)
+    return {"time": moment(plain.pop("time_ns")), **plain}
 
 
 def _resolved(life: Life) -> dict[str, Any]:
