@@ -66,10 +66,11 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "reach": {"records", "snapshot", "iam", "evidence", "compare", "findings"},
     "report": {"records", "snapshot", "iam", "evidence", "compare", "findings", "reach"},
     "exports": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "reach"},
+    "rehearsal": {"iam", "compare", "findings"},
     "web": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
     "cli": {
         "records", "otlp", "store", "receiver", "snapshot", "iam", "evidence", "compare", "findings",
-        "recommend", "exports", "web", "report", "access", "reach",
+        "recommend", "exports", "web", "report", "access", "reach", "rehearsal",
     },
 }  # fmt: skip
 

@@ -127,17 +127,20 @@ _STRENGTH = (State.USED, State.INSUFFICIENT, State.UNOBSERVABLE, State.UNUSED)
 def compare(index: Index, joined: Joined, now_ns: int, settings: Settings, emits: Emits) -> tuple[RoleView, ...]:
     """Return the comparison of every role of the snapshot, in the order of their ARNs."""
     return tuple(
-        _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, emits)
+        _role(role, cover(role, index, joined, now_ns, settings), joined.by_role(role.arn), index, emits, settings)
         for role in index.snapshot.roles
     )
 
 
-def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits) -> RoleView:
+def _role(
+    role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, emits: Emits, settings: Settings
+) -> RoleView:
     parsed, read, problems = _parse(role)
     uses = tuple(uses_of(signed))
     attributed = _attribute(parsed, uses)
     served = ((s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in _REFUSED)
-    unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits)
+    tested = frozenset(action for name, action in settings.tested if name in {role.arn, role.name})
+    unseen = _Unseen(coverage.gaps, baseline(role, index), forwarding(served), emits, tested)
     views = tuple(
         StatementView(each.policy, each.statement, tuple(_grants(each.statement, seen, unseen)))
         for each, seen in zip(parsed, attributed.seen, strict=True)
@@ -312,6 +315,7 @@ class _Unseen(NamedTuple):
     infrastructure: tuple[str, ...]
     forwarded: Forwarded
     emits: Emits
+    tested: frozenset[str] = frozenset()
 
 
 def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _Unseen) -> Iterator[Grant]:
@@ -319,14 +323,21 @@ def _grants(statement: Statement, seen: Mapping[str, list[_Sighting]], unseen: _
         sightings = seen.get(action.lower(), [])
         certain = [sighting.use for sighting in sightings if sighting.certain]
         verdict = judge(
-            action, _seen(action, sightings), unseen.gaps, unseen.infrastructure, unseen.emits, unseen.forwarded
+            action,
+            _seen(action, sightings, unseen.tested),
+            unseen.gaps,
+            unseen.infrastructure,
+            unseen.emits,
+            unseen.forwarded,
         )
         resources = tuple(sorted({use.resource for use in certain}))
         yield Grant(action, verdict, sum(use.calls for use in certain), resources)
 
 
-def _seen(action: str, sightings: list[_Sighting]) -> Seen:
+def _seen(action: str, sightings: list[_Sighting], tested: frozenset[str]) -> Seen:
     if not sightings:
+        if action.lower() in tested:
+            return Seen(doubt=Gap(Reason.TESTED, f"`{action}` was not seen, and tests call it"))
         return UNSEEN
     if any(sighting.certain for sighting in sightings):
         return Seen(certain=True)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+import yaml
 from botocore.validate import validate_parameters
 
 from credwatch_agent import __version__
 from credwatch_agent.cli.settings import PREFIX, given, settings
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
 
 
 def test_the_task_definition_is_one_that_ecs_takes_and_starts_the_agent_by_its_settings() -> None:
@@ -54,3 +56,18 @@ def test_the_container_file_runs_as_no_root() -> None:
     assert f"credwatch-agent=={__version__}" in words["RUN"]
     environ = dict(pair.split("=", 1) for pair in words["ENV"].split())
     assert settings(given({}, {k: v for k, v in environ.items() if k.startswith(PREFIX)}, {})).loopback
+
+
+def test_the_workflow_for_ci_gives_options_that_there_are_and_uploads_what_it_writes() -> None:
+    workflow = yaml.safe_load((EXAMPLES / "ci" / "credwatch.yml").read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    commands = " ".join(step.get("run", "") for step in steps).replace("\\\n", " ")
+    page = "".join(
+        (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("pytest", "report", "exports")
+    )
+    options = set(re.findall(r"--[a-z][a-z-]+", commands))
+    assert {option for option in options if f"`{option}" not in page} == set()
+    [upload] = [step for step in steps if "upload-sarif" in step.get("uses", "")]
+    assert f"-o {upload['with']['sarif_file']}" in commands
+    assert workflow["jobs"]["report"]["permissions"]["security-events"] == "write"
+    assert all("permissions" in part for part in (workflow, workflow["jobs"]["report"]))

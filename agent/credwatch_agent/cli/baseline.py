@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from credwatch_agent.cli.compared import Asked, compared, history_of, keeper
+from credwatch_agent.cli.compared import Asked, compared, history_of, keeper, tested_by
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW
-from credwatch_agent.cli.report import Db, Taken, Window
+from credwatch_agent.cli.report import Db, Records, Taken, Window
 from credwatch_agent.evidence import Settings
 from credwatch_agent.evidence.settings import DEFAULT_WINDOW_DAYS
 from credwatch_agent.findings import life
@@ -22,6 +22,7 @@ def baseline(
     db: Db,
     snapshot: Taken,
     window: Window = DEFAULT_WINDOW_DAYS,
+    record: Records = None,
     clear: Annotated[bool, typer.Option("--clear", help="Drop the baseline: every finding counts again.")] = False,
 ) -> int:
     """Adopt all that is found now; `report` then fails on what is new or worse. Exit code 0, 3: nothing reported."""
@@ -30,7 +31,8 @@ def baseline(
             keeper(store, db).amend(life.NAME, lambda text: life.dumps(life.abandon(history_of(text, db))))
         out.print("the baseline is dropped: every finding counts again")
         return CLEAN
-    made, attached = compared(Asked(db, snapshot, Settings(window_days=window)), remember=True, adopt=True)
+    settings = Settings(window_days=window, tested=tested_by(record or ()))
+    made, attached = compared(Asked(db, snapshot, settings), remember=True, adopt=True)
     out.print(
         f"adopted {count(len(made.findings), 'finding')}: from now on only new or worse ones fail", soft_wrap=True
     )

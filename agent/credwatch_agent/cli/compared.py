@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from credwatch_agent.evidence import Settings
 from credwatch_agent.findings import RULES, life
 from credwatch_agent.findings.exemptions import BadExemption, Exemption, parse
 from credwatch_agent.iam.catalogue import known
+from credwatch_agent.rehearsal.calls import BadRecord, Record, loads
 from credwatch_agent.report import Report, build, lived
 from credwatch_agent.snapshot import Snapshot, load
 from credwatch_agent.store import Keeper, Store, StoreError
@@ -82,6 +84,26 @@ def read_exemptions(path: Path | None) -> tuple[Exemption, ...]:
         return parse(toml.read(path, "docs/exemptions.md"), (rule.id for rule in RULES))
     except BadExemption as error:
         raise UsageError(f"`{path}`: {error}; see docs/exemptions.md") from None
+
+
+def tested_by(paths: Iterable[Path]) -> frozenset[tuple[str, str]]:
+    """Return what records of tests name, as `Settings.tested`; raises `UsageError`."""
+    found: set[tuple[str, str]] = set()
+    for path in paths:
+        record = _record(path)
+        if not record.role:
+            raise UsageError(f"`{path}` names no role: record it with `pytest --credwatch-role ROLE`")
+        found |= {(record.role, action) for action in record.actions}
+    return frozenset(found)
+
+
+def _record(path: Path) -> Record:
+    try:
+        return loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except (BadRecord, UnicodeDecodeError) as error:
+        raise UsageError(f"`{path}` {error}") from None
 
 
 def emits(action: str) -> bool | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from credwatch_agent.cli.compared import emits
+from credwatch_agent.cli.compared import emits, tested_by
 from credwatch_agent.cli.failure import UsageError
 from credwatch_agent.compare import RoleView, compare
 from credwatch_agent.evidence import Settings, Signed, begins, join
@@ -53,14 +53,17 @@ class Evidence:
     settings: Settings
 
 
-def read_evidence(role: str, db: Path, snapshot: Path, window: float) -> Evidence:
-    """Compare one role of the snapshot with the telemetry. Raises UsageError, StoreError, SnapshotError."""
+def read_evidence(role: str, db: Path, snapshot: Path, window: float, records: Iterable[Path] = ()) -> Evidence:
+    """Compare one role of the snapshot with the telemetry; `records` are what tests call.
+
+    Raises UsageError, StoreError, SnapshotError.
+    """
     taken = load(snapshot)
     found = find_role(taken, role)
     with closing(SqliteStore.open(db, read_only=True)) as store:
         telemetry = store.telemetry()
     now_ns = time.time_ns()
-    settings = Settings(window_days=window)
+    settings = Settings(window_days=window, tested=tested_by(records))
     index = Index(taken)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
     views = compare(index, joined, now_ns, settings, emits)

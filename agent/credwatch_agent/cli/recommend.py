@@ -12,6 +12,7 @@ import typer
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence
+from credwatch_agent.cli.report import Records
 from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import cloudformation, policy_diff, policy_json, terraform
 from credwatch_agent.recommend import WHAT_TO_DO, Recommendation
@@ -37,11 +38,12 @@ def recommend(
     window: Annotated[
         float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
     ] = Settings().window_days,
+    record: Records = None,
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.DIFF,
     resources: Annotated[Resources, typer.Option(help="How far to narrow resources.")] = Resources.CONTAINER,
 ) -> int:
     """Narrow a role's policies to what was seen. Exit code 0: nothing to change, 1: something, 3: not proved."""
-    evidence = read_evidence(role, db, snapshot, window)
+    evidence = read_evidence(role, db, snapshot, window, record or ())
     found = of_role(evidence.view, evidence.signed, evidence.now_ns, evidence.settings, resources.value)
     renderers = {
         Format.DIFF: lambda: policy_diff.render(attached(evidence.view), found),

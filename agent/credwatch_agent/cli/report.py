@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from credwatch_agent import __version__
-from credwatch_agent.cli.compared import Asked, compared, read_exemptions
+from credwatch_agent.cli.compared import Asked, compared, read_exemptions, tested_by
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
 from credwatch_agent.evidence import Settings
@@ -39,6 +39,10 @@ Taken = Annotated[Path, typer.Option(help="File that `snapshot` wrote.")]
 Window = Annotated[
     float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
 ]
+Records = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="What tests call, by `pytest --credwatch-record`: never called unused."),
+]
 
 
 def report(  # noqa: PLR0913, PLR0917 - an option each
@@ -58,12 +62,14 @@ def report(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(metavar="PATH", help="SARIF: policy documents of this repository, files or folders; repeatable."),
     ] = None,
     exemptions: Annotated[Path | None, typer.Option(metavar="FILE", help="TOML file of exempted findings.")] = None,
+    record: Records = None,
     remember: Annotated[
         bool, typer.Option("--remember", help="Keep this report in the history: first and last seen, resolved, trend.")
     ] = False,
 ) -> int:
     """Compare granted with used. Exit code 0: clean, 1: findings, 2: usage, 3: something could not be known."""
-    asked = Asked(db, snapshot, Settings(window_days=window), read_exemptions(exemptions))
+    settings = Settings(window_days=window, tested=tested_by(record or ()))
+    asked = Asked(db, snapshot, settings, read_exemptions(exemptions))
     made, attached = compared(asked, remember=remember)
     form = Format.JSON if json else form
     if form is Format.TABLE and output is None:

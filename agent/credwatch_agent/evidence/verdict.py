@@ -38,6 +38,7 @@ class Reason(str, Enum):
     INEXACT = "inexact"
     MAPPING = "mapping"
     OUTCOME = "outcome"
+    TESTED = "tested"
     AMBIGUOUS = "ambiguous"
     BASELINE = "baseline"
     FORWARDED = "forwarded"
