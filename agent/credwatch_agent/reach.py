@@ -94,16 +94,17 @@ class Reach:
 
 def reach(index: Index, joined: Joined, views: Sequence[RoleView]) -> Reach:
     """Return the reach of every role of the snapshot and of every workload that reported."""
+    granted = {view.role.arn: frozenset(view.actions) for view in views}
     return Reach(
-        tuple(_role(view, joined.by_role(view.role.arn)) for view in views),
-        tuple(_workloads(index, joined, {view.role.arn: view for view in views})),
+        tuple(_role(view, joined.by_role(view.role.arn), len(granted[view.role.arn])) for view in views),
+        tuple(_workloads(index, joined, granted)),
     )
 
 
 # --- roles ------------------------------------------------------------------------------------------
 
 
-def _role(view: RoleView, signed: Sequence[Signed]) -> RoleReach:
+def _role(view: RoleView, signed: Sequence[Signed], granted: int) -> RoleReach:
     patterns = dict.fromkeys(
         str(pattern)
         for each in view.statements
@@ -114,7 +115,7 @@ def _role(view: RoleView, signed: Sequence[Signed]) -> RoleReach:
         may_assume=_may_assume(view.role.trust),
         assumed=tuple(_assumed(signed)),
         may_do=tuple(patterns),
-        granted=len(view.actions),
+        granted=granted,
         did=tuple(_did(view)),
         split=tuple(_split(signed)),
     )
@@ -166,7 +167,7 @@ def _split(signed: Sequence[Signed]) -> Iterator[Part]:
 # --- workloads --------------------------------------------------------------------------------------
 
 
-def _workloads(index: Index, joined: Joined, views: Mapping[str, RoleView]) -> Iterator[Blast]:
+def _workloads(index: Index, joined: Joined, granted: Mapping[str, frozenset[str]]) -> Iterator[Blast]:
     places: defaultdict[str, list[Place]] = defaultdict(list)
     signed: defaultdict[str, list[Signed]] = defaultdict(list)
     for place in joined.places.values():
@@ -176,7 +177,7 @@ def _workloads(index: Index, joined: Joined, views: Mapping[str, RoleView]) -> I
     for where, found in sorted(places.items()):
         roles = {place.role_arn for place in found} | {item.role_arn for item in signed[where]}
         reachable = {arn for place in found for arn in _reachable(place, index)}
-        could = {action for arn in roles | reachable if arn in views for action in views[arn].actions}
+        could = frozenset().union(*(granted.get(arn, ()) for arn in roles | reachable))
         used = (item.usage for item in signed[where] if item.usage.outcome == "allowed")
         did = {action for usage in used for action in usage.actions}
         yield Blast(where, tuple(sorted(roles - {""})), tuple(sorted(reachable - roles)), _levels(could), _levels(did))

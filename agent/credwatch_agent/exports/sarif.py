@@ -91,7 +91,8 @@ def _result(one: Finding, stands: Standing, now_ns: int, rule: int, places: _Pla
         "level": LEVELS[one.severity],
         "message": {"text": "\n".join(lines)},
         "locations": [places.of(one)],
-        "partialFingerprints": {"credwatch/v1": one.fingerprint},
+        # the second is the one that GitHub goes by; without it an edit above the statement makes a new alert
+        "partialFingerprints": {"credwatch/v1": one.fingerprint, "primaryLocationLineHash": f"{one.fingerprint}:1"},
         "baselineState": "new" if stands.first_ns in (0, now_ns) else "unchanged",
         "properties": {"severity": one.severity.value, "status": stands.status.value, "subject": one.subject},
     }
