@@ -247,6 +247,7 @@ def test_every_rule_has_a_world_in_which_it_fires() -> None:
         Reason.FORWARDED,
         Reason.NO_OPERATION,
         Reason.PASS_ROLE,
+        Reason.TESTED,
     }
     assert fired | own_scope == set(Reason)
     assert len(RULES) == len(set(RULES))
