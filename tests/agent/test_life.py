@@ -170,6 +170,27 @@ def test_a_running_system_is_adopted_and_let_go(asked: list[str], capsys: pytest
     assert main(["report", *asked]) == 1
 
 
+def test_a_misspelt_store_is_not_made(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["--db", str(tmp_path / "no.db"), *asked[2:]]
+    for command in (["baseline"], ["baseline", "--clear"], ["report", "--remember"]):
+        assert main([*command, *wrong]) == 3
+        assert "there is no database" in capsys.readouterr().err
+    assert not (tmp_path / "no.db").exists()
+
+
+def test_accounts_that_share_a_store_have_histories_of_their_own(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = s.load(tmp_path / "account.json")
+    s.save(dataclasses.replace(other, account_id="210987654321", roles=()), tmp_path / "other.json")
+    assert main(["baseline", *asked]) == 0
+    assert main(["report", *asked[:2], "--snapshot", str(tmp_path / "other.json"), "--remember"]) == 0
+    capsys.readouterr()
+    assert main(["report", *asked, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert ([each["status"] for each in document["findings"]], document["resolved"]) == (["adopted"], [])
+
+
 def test_the_trend_grows_only_with_what_is_remembered(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     lengths = []
     for extra in ([], ["--remember"], [], ["--remember"]):

@@ -129,13 +129,15 @@ def test_a_record_without_a_role_and_one_that_is_none_are_one_sentence(
     asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "record.json"
-    for text, code in ((dumps(Record("open")), 1), (dumps(Record()), 2), ("{", 2)):
+    stranger = recorded(GET)
+    stranger.role = "opne"
+    for text, code in ((dumps(Record("open")), 1), (dumps(Record()), 2), ("{", 2), (dumps(stranger), 2)):
         file.write_text(text, encoding="utf-8")
         assert main(["report", *asked, "--record", str(file)]) == code
     assert main(["report", *asked, "--record", str(tmp_path / "none")]) == 2
     errors = capsys.readouterr().err.splitlines()
-    parts = ("names no role", "is no record", "cannot be read")
-    assert [part in error for part, error in zip(parts, errors, strict=True)] == [True] * 3
+    parts = ("names no role", "is no record", "`opne`, which is not in the snapshot", "cannot be read")
+    assert [part in error for part, error in zip(parts, errors, strict=True)] == [True] * 4
 
 
 # --- the plugin, in a pytest of its own -------------------------------------------------------------

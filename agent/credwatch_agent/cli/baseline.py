@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated
 
 import typer
 
-from credwatch_agent.cli.compared import Asked, compared, history_of, keeper, tested_by
+from credwatch_agent.cli.compared import Asked, amend, compared, tested_by
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW
 from credwatch_agent.cli.report import Db, Records, Taken, Window
@@ -15,7 +14,7 @@ from credwatch_agent.evidence import Settings
 from credwatch_agent.evidence.settings import DEFAULT_WINDOW_DAYS
 from credwatch_agent.findings import life
 from credwatch_agent.findings.words import count
-from credwatch_agent.store.location import open_store
+from credwatch_agent.snapshot import load
 
 
 def baseline(
@@ -27,8 +26,8 @@ def baseline(
 ) -> int:
     """Adopt all that is found now; `report` then fails on what is new or worse. Exit code 0, 3: nothing reported."""
     if clear:
-        with closing(open_store(db)) as store:
-            keeper(store, db).amend(life.NAME, lambda text: life.dumps(life.abandon(history_of(text, db))))
+        attached = load(snapshot)
+        amend(db, life.name(attached.account_id, attached.region), life.abandon)
         out.print("the baseline is dropped: every finding counts again")
         return CLEAN
     settings = Settings(window_days=window, tested=tested_by(record or ()))

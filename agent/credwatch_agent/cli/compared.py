@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from credwatch.operations.coverage import unobservable
 from credwatch_agent.cli import toml
 from credwatch_agent.cli.failure import UsageError
+from credwatch_agent.cli.settings import without_password
 from credwatch_agent.evidence import Settings
 from credwatch_agent.findings import RULES, life
 from credwatch_agent.findings.exemptions import BadExemption, Exemption, parse
@@ -18,7 +19,7 @@ from credwatch_agent.iam.catalogue import known
 from credwatch_agent.rehearsal.calls import BadRecord, Record, loads
 from credwatch_agent.report import Report, build, lived
 from credwatch_agent.snapshot import Snapshot, load
-from credwatch_agent.store import Keeper, Store, StoreError
+from credwatch_agent.store import Keeper, StoreError
 from credwatch_agent.store.location import open_store
 
 
@@ -38,42 +39,47 @@ def compared(asked: Asked, *, remember: bool = False, adopt: bool = False) -> tu
     Raises `StoreError`, `SnapshotError`, `UsageError`.
     """
     attached = load(asked.snapshot)
-    with closing(open_store(asked.db, read_only=not remember)) as store:
+    _refuse_strangers(asked.settings, attached)
+    name = life.name(attached.account_id, attached.region)
+    with closing(open_store(asked.db, read_only=True)) as store:
         report = build(store.telemetry(), attached, time.time_ns(), asked.settings, emits)
-        if not remember:
-            text = store.kept(life.NAME) if isinstance(store, Keeper) else ""
-            return lived(report, attached, history_of(text, asked.db), asked.exemptions)[0], attached
-        return _remembered(keeper(store, asked.db), report, attached, asked, adopt), attached
-
-
-def _remembered(store: Keeper, report: Report, attached: Snapshot, asked: Asked, adopt: bool) -> Report:
+        kept = store.kept(name) if isinstance(store, Keeper) else ""
+    if not remember:
+        return lived(report, attached, _history(kept, asked.db), asked.exemptions)[0], attached
     made: list[Report] = []
 
-    def change(text: str) -> str:
-        history = history_of(text, asked.db)
+    def change(history: life.History) -> life.History:
         if adopt:
             history = life.adopt(life.advance(history, report.findings, report.now_ns, complete=False), report.findings)
         told, after = lived(report, attached, history, asked.exemptions)
         made.append(told)
-        return life.dumps(after)
+        return after
 
-    store.amend(life.NAME, change)
-    return made[-1]
-
-
-def keeper(store: Store, location: str) -> Keeper:
-    """Return a store as one that keeps a history; raises `UsageError` where it is none."""
-    if not isinstance(store, Keeper):
-        raise UsageError(f"`{location}` keeps no history of findings: use SQLite or PostgreSQL")
-    return store
+    amend(asked.db, name, change)
+    return made[-1], attached
 
 
-def history_of(text: str, location: str) -> life.History:
-    """Return the history that a store keeps as this text; raises `StoreError`."""
+def amend(location: str, name: str, change: Callable[[life.History], life.History]) -> None:
+    """Change a history in a store that exists; raises `StoreError`, or `UsageError` where it keeps none."""
+    open_store(location, read_only=True).close()  # a misspelt name makes no new store
+    with closing(open_store(location)) as store:
+        if not isinstance(store, Keeper):
+            raise UsageError(f"`{without_password(location)}` keeps no history: use SQLite or PostgreSQL")
+        store.amend(name, lambda text: life.dumps(change(_history(text, location))))
+
+
+def _history(text: str, location: str) -> life.History:
     try:
         return life.loads(text)
     except life.BadHistory as error:
-        raise StoreError(f"the history of findings in `{location}` is no use: {error}") from None
+        raise StoreError(f"the history of findings in `{without_password(location)}` is no use: {error}") from None
+
+
+def _refuse_strangers(settings: Settings, attached: Snapshot) -> None:
+    known = {name for role in attached.roles for name in (role.arn, role.name)}
+    for role, _ in sorted(settings.tested):
+        if role not in known:
+            raise UsageError(f"a record is of role `{role}`, which is not in the snapshot: see `--credwatch-role`")
 
 
 def read_exemptions(path: Path | None) -> tuple[Exemption, ...]:

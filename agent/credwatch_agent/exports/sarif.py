@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,8 +117,12 @@ class _Places:
 
     def __post_init__(self) -> None:
         self._policies = {(role.arn, each.name): each for role in self.snapshot.roles for each in role.policies}
-        self._by_document = {_canonical(text): path for path, text in sorted(self.files.items(), reverse=True)}
-        self._by_name = {re.sub(r".*/|\.[^./]*$", "", path): path for path in sorted(self.files, reverse=True)}
+        files = {path: text for path, text in sorted(self.files.items(), reverse=True) if statements.placed(text)}
+        self._by_document = {_canonical(text): path for path, text in files.items()}
+        # a name that policies of several roles have says nothing
+        several = Counter(name for name, _ in {(each.name, each.document) for each in self._policies.values()})
+        named = {re.sub(r".*/|\.[^./]*$", "", path): path for path in files}
+        self._by_name = {name: path for name, path in named.items() if several[name] == 1}
 
     def of(self, one: Finding) -> dict[str, Any]:
         policy = self._policies.get((one.role_arn, one.policy))

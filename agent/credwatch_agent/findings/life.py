@@ -18,9 +18,6 @@ from credwatch_agent.findings.exemptions import Exemption
 from credwatch_agent.findings.model import Finding, Severity
 
 VERSION = 1
-NAME = "findings"
-"""Under this name a store keeps the history."""
-
 MOST_TALLIES = 400
 MOST_RESOLVED = 1_000
 
@@ -135,6 +132,11 @@ def live(
 def _expired(each: Exemption) -> str:
     what = each.fingerprint or f"{each.finding} of {each.subject}"
     return f"{each.where} ({what}, owner {each.owner}) expired on {each.expires}: fix the finding, or renew it"
+
+
+def name(account_id: str, region: str) -> str:
+    """Return under which name a store keeps the history of one account and region: a report sees no other."""
+    return f"findings {account_id} {region}"
 
 
 # --- one run ----------------------------------------------------------------------------------------
