@@ -31,6 +31,8 @@ _SEAM = "_emit_api_params"
 _OUTPUT = "credwatch"
 _MOST = 12
 _TRANSFER = f"{os.sep}s3transfer{os.sep}"
+_INSTALLED = f"{os.sep}site-packages{os.sep}"
+"""An environment often lies within the project: what is installed there is not its code."""
 
 
 class Rehearsal:
@@ -125,7 +127,7 @@ def _made_under(sources: tuple[str, ...]) -> bool:
     while frame is not None:
         name = frame.f_code.co_filename
         # a thread of s3transfer has no frame of who asked for the transfer: better one call too many
-        if name.startswith(sources) or _TRANSFER in name:
+        if _TRANSFER in name or (name.startswith(sources) and _INSTALLED not in name):
             return True
         frame = frame.f_back
     return False
