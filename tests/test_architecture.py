@@ -65,12 +65,14 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "compare": {"records", "snapshot", "iam", "evidence"},
     "findings": {"records", "snapshot", "iam", "evidence", "compare"},
     "recommend": {"records", "snapshot", "iam", "evidence", "compare"},
-    "report": {"records", "snapshot", "iam", "evidence", "compare", "findings"},
-    "exports": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend"},
+    "reach": {"records", "snapshot", "iam", "evidence", "compare", "findings"},
+    "report": {"records", "snapshot", "iam", "evidence", "compare", "findings", "reach"},
+    "exports": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "reach"},
+    "rehearsal": {"iam", "compare", "findings"},
     "web": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
     "cli": {
         "records", "otlp", "store", "receiver", "snapshot", "iam", "evidence", "compare", "findings",
-        "recommend", "exports", "web", "report", "access", "second",
+        "recommend", "exports", "web", "report", "access", "second", "reach", "rehearsal",
     },
 }  # fmt: skip
 
@@ -92,7 +94,7 @@ PURE = {
         "reporting",
         "workload",
     },
-    AGENT: {"records", "access", "otlp", "iam", "evidence", "compare", "findings", "recommend"},
+    AGENT: {"records", "access", "otlp", "iam", "evidence", "compare", "findings", "recommend", "reach"},
 }
 
 

@@ -65,6 +65,9 @@ def test_the_recorder_is_switched_on_by_the_environment_alone(wheels: Path, tmp_
 
 @pytest.mark.slow
 def test_the_agent_runs_in_an_empty_environment(wheels: Path, tmp_path: Path) -> None:
+    [wheel] = wheels.glob("credwatch_agent-*.whl")
+    data = {"credwatch_agent/exports/report.schema.json", "credwatch_agent/exports/report.html.j2"}
+    assert data <= set(zipfile.ZipFile(wheel).namelist())
     binaries = environment_with(wheels, "credwatch-agent", tmp_path / "env")
     assert "report" in run(binaries / "credwatch-agent", "--help")
 

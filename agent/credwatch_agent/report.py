@@ -7,13 +7,16 @@ argument. How it looks is for `exports` to say.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from credwatch_agent.compare import RoleView, StatementView, compare
 from credwatch_agent.evidence import Carrier, Emits, Gap, Joined, Settings, Signed, State, Workload, begins, join
 from credwatch_agent.evidence.coverage import trusted
-from credwatch_agent.findings import Finding, Subject, World, find
+from credwatch_agent.findings import RULES, Finding, Subject, World, find
+from credwatch_agent.findings.exemptions import Exemption, tagged
+from credwatch_agent.findings.life import History, Lives, Status, live
+from credwatch_agent.reach import Reach, reach
 from credwatch_agent.records import NO_SECOND, Second, Telemetry
 from credwatch_agent.snapshot import Index, Snapshot
 from credwatch_agent.snapshot.model import ROLES
@@ -85,6 +88,35 @@ class Report:
     findings: tuple[Finding, ...]
     unknown: tuple[str, ...]
     """What could not be known, a sentence each."""
+    incomplete: bool = False
+    """Whether a source could not be read: a layer of the snapshot, or AWS's own records."""
+    life: Lives = field(default_factory=Lives)
+    """How each finding stands: see `lived`."""
+    reach: Reach = field(default_factory=Reach)
+    """Who may and did, per role, and the blast radius of each workload."""
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        """Return the findings that count: neither exempted nor adopted by a baseline."""
+        return self.standing(Status.OPEN)
+
+    def standing(self, status: Status) -> tuple[Finding, ...]:
+        """Return the findings that stand so, worst first."""
+        return tuple(finding for finding in self.findings if self.life.of(finding).status is status)
+
+
+def lived(
+    report: Report, snapshot: Snapshot, history: History, exemptions: Sequence[Exemption]
+) -> tuple[Report, History]:
+    """Return a report with the life of its findings, and the history after it.
+
+    `exemptions` are a file's; those of roles' tags are added. Nothing is resolved by a report that misses
+    something.
+    """
+    of_tags, problems = tagged(snapshot.roles, (rule.id for rule in RULES))
+    complete = bool(report.services) and not report.incomplete
+    lives, after = live(history, report.findings, (*exemptions, *of_tags), report.now_ns, complete=complete)
+    return replace(report, life=lives, unknown=(*report.unknown, *problems)), after
 
 
 def build(
@@ -123,6 +155,8 @@ def build(
         unknown=tuple(
             dict.fromkeys((*second.problems, *_strangers(second, index), *_unknown(snapshot, joined, views)))
         ),
+        incomplete=bool(snapshot.missing or second.problems),
+        reach=reach(index, joined, views),
     )
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from credwatch.semconv import Hop
 from credwatch_agent import snapshot as s
-from credwatch_agent.cli.report import emits
+from credwatch_agent.cli.compared import emits
 from credwatch_agent.evidence import Settings
 from credwatch_agent.records import Accessed, KeySighting, Process, Second, Telemetry, UsageRow
 from credwatch_agent.report import Report, build

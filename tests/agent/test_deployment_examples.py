@@ -259,3 +259,19 @@ def test_the_terraform_files_parse_and_refer_to_what_there_is() -> None:
 
 def plain(label: str) -> str:
     return label.strip('"')
+
+
+def test_the_workflow_for_ci_gives_options_that_there_are_and_uploads_what_it_writes() -> None:
+    workflow = yaml.safe_load((EXAMPLES / "ci" / "credwatch.yml").read_text(encoding="utf-8"))
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    commands = " ".join(step.get("run", "") for step in steps).replace("\\\n", " ")
+    page = "".join(
+        (EXAMPLES.parent / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        for name in ("pytest", "report", "exports")
+    )
+    options = set(re.findall(r"--[a-z][a-z-]+", commands))
+    assert {option for option in options if f"`{option}" not in page} == set()
+    [upload] = [step for step in steps if "upload-sarif" in step.get("uses", "")]
+    assert f"-o {upload['with']['sarif_file']}" in commands
+    assert workflow["jobs"]["report"]["permissions"]["security-events"] == "write"
+    assert all("permissions" in part for part in (workflow, workflow["jobs"]["report"]))

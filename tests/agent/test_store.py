@@ -31,7 +31,7 @@ from credwatch_agent.records import (
     UsagePoint,
     UsageRow,
 )
-from credwatch_agent.store import MAX_SPANS, Store, StoreError
+from credwatch_agent.store import MAX_SPANS, Keeper, Store, StoreError
 from credwatch_agent.store.postgres import PostgresStore
 from credwatch_agent.store.reduce import TOTAL
 from credwatch_agent.store.sqlite import SqliteStore
@@ -340,6 +340,23 @@ def test_what_is_forgotten_leaves_no_row_behind(kind: Kind, store: Store) -> Non
     # a cached id of attributes that are gone is not used again
     store.put([sent("p", "Same", 1)])
     assert [row.calls for row in store.telemetry().usage] == [3]
+
+
+def test_a_kept_text_is_amended_as_a_whole_or_not_at_all(kind: Kind, store: Store) -> None:
+    assert isinstance(store, Keeper)
+    assert store.kept("findings") == ""
+    assert store.amend("findings", lambda text: text + "a") == "a"
+    other = kind.again()
+    assert isinstance(other, Keeper)
+    assert other.amend("findings", lambda text: text + "ß\n") == "aß\n"
+
+    def refused(_text: str) -> str:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        store.amend("findings", refused)
+    assert (store.kept("findings"), store.kept("other")) == ("aß\n", "")
+    other.close()
 
 
 def test_what_another_agent_deleted_is_interned_anew(kind: Kind, store: Store) -> None:

@@ -14,6 +14,7 @@ import typer
 from credwatch_agent import __version__
 from credwatch_agent.cli import (
     actions,
+    baseline,
     config,
     diff,
     explain,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("snapshot")(snapshot.snapshot)
 app.command("report")(report.report)
+app.command("baseline")(baseline.baseline)
 app.command("simulate")(simulate.simulate)
 app.command("recommend")(recommend.recommend)
 app.command("explain")(explain.explain)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from credwatch_agent.cli.compared import emits, tested_by
 from credwatch_agent.cli.failure import UsageError
-from credwatch_agent.cli.report import emits
 from credwatch_agent.cli.second import read_second
 from credwatch_agent.cli.stored import read_telemetry
 from credwatch_agent.compare import RoleView, compare
@@ -73,8 +73,9 @@ def read_evidence(
     window: float,
     trails: Sequence[str] | None = None,
     documents: Sequence[str] | None = None,
+    records: Iterable[Path] = (),
 ) -> Evidence:
-    """Compare one role of the snapshot with telemetry and second sources.
+    """Compare one role of the snapshot with telemetry and second sources; `records` are what tests call.
 
     Raises UsageError, StoreError, SnapshotError.
     """
@@ -82,7 +83,7 @@ def read_evidence(
     found = find_role(taken, role)
     telemetry = read_telemetry(db)
     now_ns = time.time_ns()
-    settings = Settings(window_days=window)
+    settings = Settings(window_days=window, tested=tested_by(records))
     index = Index(taken)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
     second = read_second(trails, documents, index, now_ns, settings)

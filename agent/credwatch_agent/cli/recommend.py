@@ -12,6 +12,7 @@ import typer
 from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence
+from credwatch_agent.cli.report import Records
 from credwatch_agent.cli.second import Documents, Trails
 from credwatch_agent.cli.stored import Db
 from credwatch_agent.evidence import Settings
@@ -32,7 +33,7 @@ class Resources(str, Enum):
     FULL = "full"
 
 
-def recommend(
+def recommend(  # noqa: PLR0913, PLR0917 - an option each
     role: Annotated[str, typer.Argument(help="Name or ARN of the role.")],
     db: Db,
     snapshot: Annotated[Path, typer.Option(help="File that `snapshot` wrote.")],
@@ -41,11 +42,12 @@ def recommend(
     ] = Settings().window_days,
     cloudtrail: Trails = None,
     last_accessed: Documents = None,
+    record: Records = None,
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.DIFF,
     resources: Annotated[Resources, typer.Option(help="How far to narrow resources.")] = Resources.CONTAINER,
 ) -> int:
     """Narrow a role's policies to what was seen. Exit code 0: nothing to change, 1: something, 3: not proved."""
-    evidence = read_evidence(role, db, snapshot, window, cloudtrail, last_accessed)
+    evidence = read_evidence(role, db, snapshot, window, cloudtrail, last_accessed, record or ())
     for problem in evidence.problems:
         _tell(problem)
     found = of_role(evidence.view, evidence.signed, evidence.now_ns, evidence.settings, resources.value)

@@ -14,15 +14,15 @@ else:
     import tomli as tomllib
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return the document of a file; raises `UsageError`."""
+def read(path: Path, page: str = "docs/serve.md") -> dict[str, Any]:
+    """Return the document of a file; `page` shows an example of one. Raises `UsageError`."""
     try:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise UsageError(f"`{path}` cannot be read: {why}; give the path of a TOML file") from None
     except ValueError as error:
-        raise UsageError(f"`{path}` is no TOML: {_place(error)}; see docs/serve.md for an example") from None
+        raise UsageError(f"`{path}` is no TOML: {_place(error)}; see {page} for an example") from None
     return document
 
 

@@ -100,6 +100,11 @@ class Doubts(NamedTuple):
     forwarded: Forwarded
     unseen: Unseen
     second: Weighed
+    tested: frozenset[str] = frozenset()
+
+    def single(self, action: str) -> bool:
+        """Return whether something is known of this action alone."""
+        return action.lower() in self.tested or self.second.doubt(action) is not None
 
     @property
     def behind(self) -> Iterator[_Behind]:
@@ -117,8 +122,8 @@ def grants(statement: Statement, seen: Mapping[str, list[Sighting]], doubts: Dou
     for behind in doubts.behind:
         of_both = behind.actions.intersection(names) if len(names) < len(behind.actions) else behind.actions
         own.update(doubts.unseen.blind(of_both, behind))
-    if doubts.second.doubts:
-        own.update((each, _grant(each, [], doubts)) for each in names if doubts.second.doubt(each))
+    if doubts.second.doubts or doubts.tested:
+        own.update((each, _grant(each, [], doubts)) for each in names if doubts.single(each))
     own.update((canonical(each), _grant(canonical(each), sightings, doubts)) for each, sightings in seen.items())
     if not own:
         return shared
@@ -132,15 +137,17 @@ def grants(statement: Statement, seen: Mapping[str, list[Sighting]], doubts: Dou
 
 def _grant(action: str, sightings: list[Sighting], doubts: Doubts) -> Grant:
     certain = [sighting.use for sighting in sightings if sighting.certain]
-    seen, emits = _seen(action, sightings), doubts.unseen.emits
+    seen, emits = _seen(action, sightings, doubts.tested), doubts.unseen.emits
     contradicted = doubts.second.doubt(action)
     verdict = judge(action, seen, doubts.gaps, doubts.infrastructure, emits, doubts.forwarded, contradicted)
     resources = tuple(sorted({use.resource for use in certain}))
     return Grant(action, verdict, sum(use.calls for use in certain), resources)
 
 
-def _seen(action: str, sightings: list[Sighting]) -> Seen:
+def _seen(action: str, sightings: list[Sighting], tested: frozenset[str]) -> Seen:
     if not sightings:
+        if action.lower() in tested:
+            return Seen(doubt=Gap(Reason.TESTED, f"`{action}` was not seen, and tests call it"))
         return UNSEEN
     if any(sighting.certain for sighting in sightings):
         return Seen(certain=True)

@@ -28,18 +28,28 @@ def compare(
     """Return the comparison of `roles`, or of every role of the snapshot in the order of their ARNs."""
     unseen, scales = Unseen(emits), Scales(second, index)
     return tuple(
-        _role(role, cover(role, index, joined, now_ns, settings, scales), joined.by_role(role.arn), index, unseen)
+        _role(
+            role,
+            cover(role, index, joined, now_ns, settings, scales),
+            joined.by_role(role.arn),
+            index,
+            unseen,
+            settings,
+        )
         for role in (index.snapshot.roles if roles is None else roles)
     )
 
 
-def _role(role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, unseen: Unseen) -> RoleView:
+def _role(
+    role: Role, coverage: Coverage, signed: tuple[Signed, ...], index: Index, unseen: Unseen, settings: Settings
+) -> RoleView:
     parsed, read, problems = _parse(role)
     uses = with_trail(tuple(uses_of(signed)), coverage.second.uses)
     attributed = attribute(parsed, uses)
     served = {(s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in REFUSED}
     served |= {(service, name) for use in coverage.second.uses for service, _, name in [use.call.partition(":")]}
-    doubts = Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen, coverage.second)
+    tested = frozenset(action for name, action in settings.tested if name in {role.arn, role.name})
+    doubts = Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen, coverage.second, tested)
     views = tuple(
         StatementView(each.policy, each.statement, grants(each.statement, seen, doubts))
         for each, seen in zip(parsed, attributed.seen, strict=True)

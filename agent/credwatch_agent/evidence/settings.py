@@ -26,6 +26,7 @@ _DAYS = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)d")
 class Settings:
     """How much evidence is enough. `slack_s`: silence that is no gap, twice the default export interval.
 
+    `tested` are (role's name or ARN, action in lower case) that tests call: never unused, whatever was reported.
     `no_aws` and `problems` come from a role's tags: containers that never call AWS, and a sentence
     for each tag that says nothing.
     """
@@ -33,6 +34,7 @@ class Settings:
     window_days: float = DEFAULT_WINDOW_DAYS
     share: float = 0.95
     slack_s: float = 120.0
+    tested: frozenset[tuple[str, str]] = frozenset()
     no_aws: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
 

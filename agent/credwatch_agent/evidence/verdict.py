@@ -42,6 +42,7 @@ class Reason(str, Enum):
     OUTCOME = "outcome"
     UNREPORTED = "unreported-session"
     CONTRADICTION = "contradiction"
+    TESTED = "tested"
     AMBIGUOUS = "ambiguous"
     BASELINE = "baseline"
     FORWARDED = "forwarded"

@@ -9,6 +9,8 @@ from enum import Enum
 from typing import Any
 
 from credwatch_agent.findings import Finding
+from credwatch_agent.findings.life import Life, Standing, Tally
+from credwatch_agent.reach import RoleReach
 from credwatch_agent.report import SCHEMA, Report, RoleRow, ServiceRow
 
 
@@ -26,7 +28,15 @@ def render(report: Report) -> str:
         "calls": report.calls,
         "services": [_service(row) for row in report.services],
         "roles": [_role(row) for row in (*report.roles, *report.silent_roles)],
-        "findings": [finding(one) for one in report.findings],
+        "reach": {
+            "roles": [_role_reach(each) for each in report.reach.roles],
+            "workloads": [_plain(each) for each in report.reach.workloads],
+        },
+        "findings": [{**finding(one), **_standing(report.life.of(one))} for one in report.findings],
+        "resolved": [_resolved(each) for each in report.life.resolved],
+        "trend": [_tally(each) for each in report.life.tallies],
+        "expired_exemptions": list(report.life.expired),
+        "idle_exemptions": list(report.life.idle),
         "unknown": list(report.unknown),
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
@@ -35,6 +45,42 @@ def render(report: Report) -> str:
 def finding(one: Finding) -> dict[str, Any]:
     """Return one finding as JSON values."""
     return {**_plain(one), "fingerprint": one.fingerprint}
+
+
+def _role_reach(each: RoleReach) -> dict[str, Any]:
+    plain = _plain(each)
+    for one in (*plain["assumed"], *plain["did"]):
+        for name in ("first_ns", "last_ns"):
+            if name in one:
+                one[name.removesuffix("_ns")] = moment(one.pop(name))
+    return plain
+
+
+def _standing(stands: Standing) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "status": stands.status.value,
+        "first_seen": moment(stands.first_ns) if stands.first_ns else None,
+        "last_seen": moment(stands.last_ns) if stands.last_ns else None,
+    }
+    if stands.exemption:
+        by = stands.exemption
+        found["exemption"] = {"owner": by.owner, "reason": by.reason, "expires": str(by.expires), "where": by.where}
+    return found
+
+
+def _tally(each: Tally) -> dict[str, Any]:
+    plain = _plain(each)
+    return {"time": moment(plain.pop("time_ns")), **plain}
+
+
+def _resolved(life: Life) -> dict[str, Any]:
+    names = ("fingerprint", "id", "subject", "severity", "sentence")
+    return {
+        **{name: getattr(life, name) for name in names},
+        "first_seen": moment(life.first_ns),
+        "last_seen": moment(life.last_ns),
+        "resolved": moment(life.resolved_ns),
+    }
 
 
 def moment(ns: int) -> str:

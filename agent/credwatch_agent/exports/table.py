@@ -21,6 +21,7 @@ from credwatch_agent.evidence import Carrier, State
 from credwatch_agent.exports.json import moment
 from credwatch_agent.exports.layout import laid_out
 from credwatch_agent.findings import Finding, Fix, Severity, Subject
+from credwatch_agent.findings.life import Status
 from credwatch_agent.report import Report, RoleRow, ServiceRow, StatementRow
 
 _COLOURS = {
@@ -54,9 +55,10 @@ def _parts(report: Report, width: int, statements: bool) -> Iterator[RenderableT
     yield from _section("Services: who signs with what")
     yield _services(report, width)
     yield from _notes(report)
-    yield from _section(f"Findings: {len(report.findings)}, worst first" if report.findings else "Findings: none")
-    for finding in report.findings:
+    yield from _section(f"Findings: {len(report.open)}, worst first" if report.open else "Findings: none")
+    for finding in report.open:
         yield _finding(finding, width)
+    yield from _life(report)
     yield from _section("Roles: what is granted, what was used")
     if statements:
         for role in report.roles:
@@ -200,6 +202,27 @@ def _finding(finding: Finding, width: int) -> RenderableType:
         lines.append(_item("   also:", ", ".join(finding.also)))
     lines.append(_item("   see:", "; ".join(finding.references)))
     return Group(*lines, Text())
+
+
+_MOST_RESOLVED = 10
+
+
+def _life(report: Report) -> Iterator[RenderableType]:
+    """Say what does not count and why, and how it went; nothing of it where nothing is remembered."""
+    life = report.life
+    for finding in report.standing(Status.EXEMPTED):
+        by = life.of(finding).exemption
+        if by:
+            yield _item("exempted:", f"{finding.id}  {_subject(finding)}: {by.reason} ({by.owner}, until {by.expires})")
+    for finding in report.standing(Status.ADOPTED):
+        since = moment(life.of(finding).first_ns)[:10]
+        yield _item("adopted:", f"{finding.id}  {_subject(finding)} (known since {since})")
+    for each in life.resolved[:_MOST_RESOLVED]:
+        yield _item("resolved:", f"{each.id}  {each.subject} ({moment(each.resolved_ns)[:10]})")
+    yield from (_item("expired:", sentence) for sentence in life.expired)
+    yield from (_item("idle:", sentence) for sentence in life.idle)
+    if len(life.tallies) > 1:
+        yield _item("trend:", ", ".join(f"{moment(t.time_ns)[:10]} {sum(t.open.values())}" for t in life.tallies[-8:]))
 
 
 def _subject(finding: Finding) -> str:

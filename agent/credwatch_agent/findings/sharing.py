@@ -158,23 +158,23 @@ def _configured(place: Place, index: Index) -> Iterator[str]:
 def one_role_many_workloads(world: World) -> Iterator[Finding]:
     for view in world.roles:
         signed = [s for s in world.joined.by_role(view.role.arn) if s.usage.source != HOST_SOURCE]
-        by_workload = grouped(signed, _unit)
-        wanted = {unit: found for unit, items in by_workload.items() if (found := grants.wanted(items))}
+        by_workload = grouped(signed, unit)
+        wanted = {name: found for name, items in by_workload.items() if (found := grants.wanted(items))}
         parts = _parts(wanted)
         if len(parts) > 1:
             yield _shared(view, parts, wanted, signed)
 
 
-def _unit(item: Signed) -> str:
-    # the containers of one task cannot have roles of their own
+def unit(item: Signed) -> str:
+    """Return what can have a role of its own: a task family (its containers cannot), or a service."""
     return item.place.workload.family or item.place.workload.service
 
 
 def _parts(wanted: dict[str, dict[str, set[str]]]) -> list[list[str]]:
     """Return groups of workloads, such that those of different groups have no action in common."""
     parts: list[tuple[list[str], set[str]]] = []
-    for unit, actions in sorted(wanted.items()):
-        joined, names = [unit], set(actions)
+    for workload, actions in sorted(wanted.items()):
+        joined, names = [workload], set(actions)
         apart = []
         for members, theirs in parts:
             if theirs & names:

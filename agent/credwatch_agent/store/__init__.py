@@ -7,8 +7,8 @@ reordering therefore change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from credwatch_agent.records import Batch, Seen, Span, Telemetry
 
@@ -84,3 +84,17 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release the store; idempotent."""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A store that also keeps texts of the agent's own, such as the history of its findings."""
+
+    def kept(self, name: str) -> str:
+        """Return the text that is kept beside the telemetry under a name, "" if there is none."""
+
+    def amend(self, name: str, change: Callable[[str], str]) -> str:
+        """Replace a kept text by what `change` makes of it, and return that; nobody else's change is lost.
+
+        What `change` raises changes nothing. It may not use the store.
+        """

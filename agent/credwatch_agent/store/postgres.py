@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,6 +46,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE store (id TEXT NOT NULL)",
         "INSERT INTO store VALUES (gen_random_uuid()::text)",
     ),
+    ("CREATE TABLE kept (name TEXT PRIMARY KEY, text TEXT NOT NULL)",),
 )
 """Step n brings a database from schema n to n+1, in one transaction; steps of a release never change."""
 
@@ -53,6 +54,7 @@ SCHEMA = len(MIGRATIONS)
 
 _LOCK = 0x63726477  # of migrations: "crdw"
 _RETENTION = _LOCK + 1  # shared by who writes points, held alone by who folds and deletes
+_KEPT_LOCK = _LOCK + 2  # of who amends a kept text
 _ALONE: str = "SELECT pg_advisory_xact_lock(%s)"
 _AT_ONCE = 500  # processes folded in one transaction: ingest waits for no more than that
 
@@ -220,11 +222,11 @@ class PostgresStore:
         return Retained(folded, self._forget_before(forget_before_ns))
 
     @contextmanager
-    def _writing(self, lock: str) -> Iterator[psycopg.Connection[Any]]:
+    def _writing(self, lock: str, what: int = _RETENTION) -> Iterator[psycopg.Connection[Any]]:
         with self._transaction() as connection:
             # each statement must see what was committed while this waited for a lock
             connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            connection.execute(lock, (_RETENTION,))
+            connection.execute(lock, (what,))
             yield connection
 
     def _fold(self, before_ns: int) -> int:
@@ -260,6 +262,18 @@ class PostgresStore:
                 "SELECT text FROM span WHERE %s IN ('', trace_id) ORDER BY seq DESC LIMIT %s", (trace_id, limit)
             ).fetchall()
         return tuple(sorted((texts.to_span(text) for (text,) in found), key=lambda span: (span.start_ns, span.span_id)))
+
+    def kept(self, name: str) -> str:
+        with self._transaction() as connection:
+            return _kept(connection, name)
+
+    def amend(self, name: str, change: Callable[[str], str]) -> str:
+        with self._writing(_ALONE, _KEPT_LOCK) as connection:
+            text = change(_kept(connection, name))
+            connection.execute(
+                "INSERT INTO kept VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET text = excluded.text", (name, text)
+            )
+            return text
 
     def check(self) -> None:
         with self._transaction() as connection:
@@ -336,3 +350,8 @@ class PostgresStore:
 def _rows_of(connection: psycopg.Connection[Any], process_ids: list[str]) -> list[Row]:
     found = connection.execute(f"{_ALL_ROWS} WHERE process.process_id = ANY(%s)", (process_ids,))
     return [Row(*row) for row in found]
+
+
+def _kept(connection: psycopg.Connection[Any], name: str) -> str:
+    found: tuple[str] = connection.execute("SELECT text FROM kept WHERE name = %s", (name,)).fetchone() or ("",)
+    return found[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -45,6 +45,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE store (id TEXT NOT NULL)",
         "INSERT INTO store VALUES (lower(hex(randomblob(16))))",
     ),
+    ("CREATE TABLE kept (name TEXT PRIMARY KEY, text TEXT NOT NULL)",),
 )
 """Step n brings a file from schema n to n+1, in one transaction; steps of a release never change."""
 
@@ -246,6 +247,18 @@ class SqliteStore:
             ).fetchall()
         return tuple(sorted((texts.to_span(text) for (text,) in found), key=lambda span: (span.start_ns, span.span_id)))
 
+    def kept(self, name: str) -> str:
+        with self._transaction("DEFERRED") as connection:
+            return _kept(connection, name)
+
+    def amend(self, name: str, change: Callable[[str], str]) -> str:
+        with self._transaction("IMMEDIATE") as connection:
+            text = change(_kept(connection, name))
+            connection.execute(
+                "INSERT INTO kept VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text", (name, text)
+            )
+            return text
+
     def check(self) -> None:
         # takes the write lock and gives it back: what a write needs, without writing
         with self._transaction("IMMEDIATE"):
@@ -335,6 +348,11 @@ class SqliteStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def _kept(connection: sqlite3.Connection, name: str) -> str:
+    found: tuple[str] = connection.execute("SELECT text FROM kept WHERE name = ?", (name,)).fetchone() or ("",)
+    return found[0]
 
 
 def _prepare(path: Path, read_only: bool) -> None:

@@ -1,0 +1,39 @@
+"""`credwatch-agent baseline`: adopt a running system, so that only what is new fails from now on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from credwatch_agent.cli.compared import Asked, amend, compared, tested_by
+from credwatch_agent.cli.console import out
+from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW
+from credwatch_agent.cli.report import Records, Taken, Window
+from credwatch_agent.cli.stored import Db
+from credwatch_agent.evidence import Settings
+from credwatch_agent.evidence.settings import DEFAULT_WINDOW_DAYS
+from credwatch_agent.findings import life
+from credwatch_agent.findings.words import count
+from credwatch_agent.snapshot import load
+
+
+def baseline(
+    db: Db,
+    snapshot: Taken,
+    window: Window = DEFAULT_WINDOW_DAYS,
+    record: Records = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Drop the baseline: every finding counts again.")] = False,
+) -> int:
+    """Adopt all that is found now; `report` then fails on what is new or worse. Exit code 0, 3: nothing reported."""
+    if clear:
+        attached = load(snapshot)
+        amend(db, life.name(attached.account_id, attached.region), life.abandon)
+        out.print("the baseline is dropped: every finding counts again")
+        return CLEAN
+    settings = Settings(window_days=window, tested=tested_by(record or ()))
+    made, _ = compared(Asked(db, snapshot, settings), remember=True, adopt=True)
+    out.print(
+        f"adopted {count(len(made.findings), 'finding')}: from now on only new or worse ones fail", soft_wrap=True
+    )
+    return COULD_NOT_KNOW if made.incomplete or not made.services else CLEAN
