@@ -206,9 +206,7 @@ class ClickHouse:
     def __init__(self, directory: Path) -> None:
         self.location = f"chdb://{directory}"
         self.again().close()
-        self.admin: Client = clickhouse_connect.get_client(
-            interface="chdb", path=str(directory), database="credwatch"
-        )
+        self.admin: Client = clickhouse_connect.get_client(interface="chdb", path=str(directory), database="credwatch")
         # a contract of answers, not of disks
         for table in ("point", "span"):
             self.admin.command(f"ALTER TABLE {table} MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
@@ -228,7 +226,13 @@ class ClickHouse:
 
 
 @pytest.fixture(
-    scope="module", params=["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "clickhouse"))]
+    scope="module",
+    # deletions of ClickHouse take long: a part of the contract is in test_store_clickhouse
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.slow),
+        pytest.param("clickhouse", marks=pytest.mark.verify),
+    ],
 )
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kind]:
     directory = tmp_path_factory.mktemp("stores")

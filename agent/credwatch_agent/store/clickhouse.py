@@ -32,6 +32,7 @@ _POINTS = ("usage", "key", "health")
 _OWN = (*_POINTS, "process")
 
 _AT_ONCE = 500  # processes folded or forgotten at a time
+_SWEPT = 5_000  # processes whose rows are deleted at a time: a deletion rewrites parts
 _LEASE_NS = 600 * 10**9
 _TRIES = 3
 _DAY_NS = 86_400 * 10**9
@@ -223,11 +224,12 @@ class ClickHouseStore:
         try:
             while found := self._fold(lease, fold_before_ns):
                 folded += found
+            with self._writing():
+                self._sweep()
             while found := self._forget(lease, forget_before_ns):
                 forgotten += found
             with self._writing():
-                self._trim()
-                self._delete("point", "kind = 'lease' AND last_ns < %(old)s", old=self._now_ns() - _DAY_NS)
+                self._tidy()
         finally:
             with self._writing():
                 self._claim(lease, given_back=True)
@@ -251,7 +253,9 @@ class ClickHouseStore:
 
     def _renew(self, lease: str) -> None:
         if (lease,) not in self._ask(_LEASES, now=self._now_ns()):
-            raise StoreError(f"the database `{self._place.name}` answered too slowly: its jobs are left to the next agent")
+            raise StoreError(
+                f"the database `{self._place.name}` answered too slowly: its jobs are left to the next agent"
+            )
         self._claim(lease)
 
     def _claim(self, lease: str, *, given_back: bool = False) -> None:
@@ -262,7 +266,7 @@ class ClickHouseStore:
             self._renew(lease)
             process_ids = self._old(before_ns, but=TOTAL)
             if not process_ids:
-                return self._sweep()
+                return 0
             # from here on their points are refused; what was taken before is read below
             self._insert(_sealed(process_ids))
             self._sync()
@@ -274,17 +278,12 @@ class ClickHouseStore:
                 points = points_of(total)
                 contained = [(points[0].process_id, member) for member in total.folded]
                 self._insert([*points, *_described(total, points), *_folded(contained)])
-            self._delete_rows(process_ids)
             return len(process_ids)
 
-    def _sweep(self) -> int:
-        """Delete what a fold that broke off, or a put that overlapped with one, left of folded processes."""
-        while left := [process_id for (process_id,) in self._ask(f"{_HIDDEN} LIMIT %(limit)s", limit=_AT_ONCE)]:
-            self._delete_rows(left)
-        return 0
-
-    def _delete_rows(self, process_ids: list[str]) -> None:
-        self._delete("point", "kind IN %(kinds)s AND process_id IN %(ids)s", kinds=_OWN, ids=process_ids)
+    def _sweep(self) -> None:
+        """Delete the rows of folded processes, also of one that a put brought while it was folded."""
+        while left := [process_id for (process_id,) in self._ask(f"{_HIDDEN} LIMIT %(limit)s", limit=_SWEPT)]:
+            self._delete("point", "kind IN %(kinds)s AND process_id IN %(ids)s", kinds=_OWN, ids=left)
 
     def _forget(self, lease: str, before_ns: int) -> int:
         with self._writing():
@@ -308,6 +307,13 @@ class ClickHouseStore:
     def _old(self, before_ns: int, but: str) -> list[str]:
         found = self._ask(_OLD, before=before_ns, but=but, limit=_AT_ONCE)
         return [process_id for (process_id,) in found]
+
+    def _tidy(self) -> None:
+        self._trim()
+        old_ns = self._now_ns() - _DAY_NS
+        ((leases,),) = self._ask("SELECT count() FROM point WHERE kind = 'lease' AND last_ns < %(old)s", old=old_ns)
+        if leases:
+            self._delete("point", "kind = 'lease' AND last_ns < %(old)s", old=old_ns)
 
     def _trim(self) -> None:
         if found := self._ask(_LAST_KEPT, kept=MAX_SPANS):
@@ -343,9 +349,7 @@ class ClickHouseStore:
 
     def _into(self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
         if data := list(zip(*rows, strict=True)):
-            self._client.insert(
-                table, data, database=self._place.database, column_names=columns, column_oriented=True
-            )
+            self._client.insert(table, data, database=self._place.database, column_names=columns, column_oriented=True)
 
     def _delete(self, table: str, condition: str, **values: object) -> None:
         cluster = self._place.cluster
