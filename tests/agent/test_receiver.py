@@ -153,6 +153,8 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"content": never()}, 503, "the body did not arrive within 0.05 seconds"),
     ({"path": "/v1/logs"}, 404, "this agent takes metrics and traces, no logs"),
     ({"path": "/v2"}, 404, "Not Found"),
+    ({"path": "/v1/metrics/"}, 404, "Not Found"),
+    ({"content": b'{"resourceMetrics": [{"\\ud800": 1}]}', "content_type": JSON}, 400, "surrogates not allowed"),
     ({"method": "GET"}, 405, "Method Not Allowed"),
 ]
 

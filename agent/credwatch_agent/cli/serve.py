@@ -34,7 +34,10 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
     config: Config = None,
     db: Annotated[
         str | None,
-        typer.Option(metavar="PATH|URL", help="SQLite file, made if it does not exist, or `postgresql://` or `clickhouse://` URL."),
+        typer.Option(
+            metavar="PATH|URL",
+            help="SQLite file, made if missing, or `postgresql://` or `clickhouse://` URL.",
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; loopback, unless there are tokens.")] = None,
     port: Annotated[str | None, typer.Option(help="Port of OTLP/HTTP; 0 takes a free one.")] = None,

@@ -79,7 +79,11 @@ def _object(body: bytes) -> dict[str, object]:
     # before anything is built: a small body of empty objects takes minutes and gigabytes
     if body.count(b"{") + body.count(b"[") > _MAX_JSON_VALUES:
         raise ValueError(f"it has more than {_MAX_JSON_VALUES} objects and lists; send smaller batches")
-    document = json.loads(body)
+    text = body.decode()
+    document = json.loads(text)
+    if "\\u" in text:
+        # half a surrogate pair, as a name, would crash protobuf's own reader
+        json.dumps(document, ensure_ascii=False).encode()
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - `to_protobuf` turns every ValueError into its answer
     return document
