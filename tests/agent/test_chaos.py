@@ -68,6 +68,10 @@ class Agent:
             self.url = lines.readline().removeprefix("listening on ").strip()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def dead(self) -> bool:
         return not self.url or self._process.poll() is not None
 

@@ -105,7 +105,7 @@ def readable(sent: Case) -> bool:
             json.dumps(document, ensure_ascii=False).encode()  # no half surrogate pairs
             json_format.ParseDict(document, request, ignore_unknown_fields=True)
             return isinstance(document, dict)
-    except (DecodeError, json_format.Error, ValueError, OSError, EOFError, zlib.error, RecursionError, TypeError):
+    except (DecodeError, json_format.Error, ValueError, OverflowError, OSError, EOFError, zlib.error, RecursionError):
         return False
     return True
 

@@ -70,7 +70,7 @@ def to_protobuf(body: bytes, encoding: Encoding, request: type[Message]) -> byte
         return body
     try:
         return json_format.ParseDict(_object(body), request(), ignore_unknown_fields=True).SerializeToString()
-    except (json_format.Error, ValueError, RecursionError) as error:
+    except (json_format.Error, ValueError, OverflowError, RecursionError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Malformed(f"the body is no OTLP request in json: {printable(reason)}") from None
 

@@ -1,0 +1,25 @@
+"""Memory of a process over a long run: flat, once it is warm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+MB = 1_000_000
+_PAGE = 4096
+WARM = 0.3
+"""The share of a run after which memory must be what it will be."""
+
+_SLACK = 1.1
+
+
+def resident(pid: int | str = "self") -> int:
+    """Return bytes of a process that are in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+
+
+def flat(sizes: Sequence[int]) -> bool:
+    """Tell whether the last third of a run needs no more than its warm part, by a tenth."""
+    warm = sizes[: max(1, round(len(sizes) * (1 - WARM)))]
+    last = sizes[len(warm) :] or sizes
+    return max(last) <= max(warm) * _SLACK
