@@ -31,7 +31,7 @@ from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.test_store import Postgres, running_postgres
 from tests.agent.wire import START, USAGE, S, counter, metrics, point
 
-SIZES = {"sqlite": 90, "postgres": 50, "clickhouse": 40}
+SIZES = {"sqlite": 110, "postgres": 50, "clickhouse": 20}
 SAMPLES = {"sqlite": [11, 28], "postgres": [21], "clickhouse": [20]}  # of the cheaper ones
 SHARDS = 4
 
