@@ -9,7 +9,6 @@ import asyncio
 import gzip
 import json
 import logging
-import os
 import time
 import zlib
 from collections import Counter
@@ -39,6 +38,7 @@ from credwatch_agent.receiver import JSON, PROTOBUF, Ingest, Limits, create_app
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.fuzz import METRICS, TRACES, Case, case
 from tests.agent.wire import NOW, USAGE, counter, metrics, point
+from tests.soak.memory import resident
 
 FULL_SIZE, SHARDS, SAMPLE = 1_000_000, 4, 4_000
 LIMIT = 1_000_000
@@ -181,8 +181,8 @@ class Fuzz:
             if number % 20 == 19 or number == rounds - 1:
                 self.counted(number)
             if number == warm:
-                before = memory()
-        self.grown = memory() - before
+                before = resident()
+        self.grown = resident() - before
 
     async def one(self, sent: Case) -> None:
         began = time.perf_counter()
@@ -202,11 +202,6 @@ class Fuzz:
         expected = {f"canary {number}": number + 1 for number in range(first, last + 1)}
         assert {name: calls for name, calls in held.items() if name.startswith("canary ")} == expected
         self._store.retain(0, 2**63 - 1)
-
-
-def memory() -> int:
-    """Return bytes of this process that are in memory."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextmanager

@@ -5,9 +5,11 @@ The contract of all stores is in test_store; `make verify` runs it on this engin
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -20,10 +22,12 @@ from credwatch_agent.records import Batch, Health, KeySighting, UsagePoint
 from credwatch_agent.store import Retained, Store, StoreError
 from credwatch_agent.store.clickhouse import ClickHouseStore, place
 from credwatch_agent.store.clickhouse_schema import SCHEMA, statements
+from credwatch_agent.store.location import open_store
 from credwatch_agent.store.reduce import Row
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.test_store import DAY, ClickHouse, comparable, in_all, span
 
+ROOT = Path(__file__).parents[2]
 SERVER = "clickhouse://agent:hunter2@127.0.0.1:1/telemetry"
 
 
@@ -176,6 +180,35 @@ def test_what_was_exported_comes_back_from_it(
         assert (comparable(store.telemetry()), store.spans()) == (comparable(was), spans)
         with pytest.raises(StoreError, match="was opened to be read, and cannot be written"):
             store.put([one("p")])
+
+
+@contextmanager
+def served(directory: Path, port: int = 0) -> Iterator[int]:
+    """Run a server, killed at the end; the value is its port."""
+    command = [sys.executable, "-m", "tests.agent.clickhouse_server", str(port), str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+def test_over_http_what_was_put_survives_a_server_that_is_killed(tmp_path: Path) -> None:
+    with served(tmp_path / "data") as port:
+        store = open_store(f"clickhouse://127.0.0.1:{port}/telemetry")
+        store.put([one("p"), one("q\0'\\", at=DAY)])
+        assert store.retain(DAY, 0) == (1, 0)
+        was = store.telemetry()
+        assert in_all(was) == {repr(Usage("sso")): 6}
+    with pytest.raises(StoreError, match="cannot be used: "):
+        store.put([one("r")])
+    with served(tmp_path / "data", port):
+        assert store.put([one("p"), one("r", at=DAY)]) == 1
+        assert in_all(store.telemetry()) == {repr(Usage("sso")): 9}
+        store.check()
+        store.close()
 
 
 @pytest.mark.slow

@@ -27,7 +27,11 @@ from credwatch_agent.store import MAX_SPANS, Retained, StoreError, Summary, text
 from credwatch_agent.store.clickhouse_schema import SCHEMA, local, on, statements
 from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, points_of, telemetry, totals
 
-_COLUMNS = ("process_id", "kind", "text", "start_ns", "value", "last_ns", "exact")
+# with the types, which each insert would ask for
+_COLUMNS = {
+    "point": dict(zip(Row._fields, ("String", "String", "String", "Int64", "Int64", "Int64", "UInt8"), strict=True)),
+    "span": {"trace_id": "String", "span_id": "String", "arrived_ns": "Int64", "text": "String"},
+}
 _POINTS = ("usage", "key", "health")
 _OWN = (*_POINTS, "process")
 
@@ -175,7 +179,7 @@ class ClickHouseStore:
         with self._writing():
             arrived_ns = self._now_ns()
             rows = [(s.trace_id, s.span_id, arrived_ns + n, texts.from_span(s)) for n, s in enumerate(spans)]
-            self._into("span", ("trace_id", "span_id", "arrived_ns", "text"), rows)
+            self._into("span", rows)
             if self._ask("SELECT count() FROM span")[0][0] > _SLACK * MAX_SPANS:
                 self._trim()
 
@@ -345,11 +349,18 @@ class ClickHouseStore:
         return self._ask(f"{_ROWS} {where} {_GROUPED}", kinds=_OWN, ids=process_ids)
 
     def _insert(self, rows: Iterable[Row]) -> None:
-        self._into("point", _COLUMNS, rows)
+        self._into("point", rows)
 
-    def _into(self, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    def _into(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        names, types = list(_COLUMNS[table]), list(_COLUMNS[table].values())
         if data := list(zip(*rows, strict=True)):
-            self._client.insert(table, data, database=self._place.database, column_names=columns, column_oriented=True)
+            self._client.insert(
+                f"{self._place.database}.{table}",
+                data,
+                column_names=names,
+                column_type_names=types,
+                column_oriented=True,
+            )
 
     def _delete(self, table: str, condition: str, **values: object) -> None:
         cluster = self._place.cluster
