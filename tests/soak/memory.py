@@ -7,9 +7,7 @@ from pathlib import Path
 
 MB = 1_000_000
 _PAGE = 4096
-WARM = 0.3
-"""The share of a run after which memory must be what it will be."""
-
+_LAST = 0.3
 _SLACK = 1.1
 
 
@@ -20,6 +18,6 @@ def resident(pid: int | str = "self") -> int:
 
 def flat(sizes: Sequence[int]) -> bool:
     """Tell whether the last third of a run needs no more than its warm part, by a tenth."""
-    warm = sizes[: max(1, round(len(sizes) * (1 - WARM)))]
+    warm = sizes[: max(1, round(len(sizes) * (1 - _LAST)))]
     last = sizes[len(warm) :] or sizes
     return max(last) <= max(warm) * _SLACK
