@@ -42,9 +42,8 @@ import resource, sys, time
 limit, ahead_ns = int(sys.argv[1]), int(sys.argv[2])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-if ahead_ns:
-    real_ns = time.time_ns
-    time.time_ns = lambda: real_ns() + ahead_ns
+real_ns = time.time_ns
+time.time_ns = lambda: real_ns() + ahead_ns
 from credwatch_agent.cli import main
 sys.exit(main(sys.argv[3:]))
 """
@@ -53,12 +52,15 @@ Tally = dict[tuple[str, str], int]
 
 
 class Agent:
-    """A serving process; `limit` is how large a file it may write, 0 for any; its clock is `ahead_ns` of the host's."""
+    """A serving process; `limit` is how large a file it may write, 0 for any; its clock is at `now_ns` when it starts.
 
-    def __init__(self, location: str, limit: int = 0, ahead_ns: int = 0, port: int = 0) -> None:
+    Requests of tests are of a time that is past: by the host's clock, their processes would be folded one day.
+    """
+
+    def __init__(self, location: str, limit: int = 0, now_ns: int = START + HOUR, port: int = 0) -> None:
         command = ["serve", "--db", location, "--port", str(port), "--grpc-port", "off"]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCH, str(limit), str(ahead_ns), *command],
+            [sys.executable, "-c", _LAUNCH, str(limit), str(now_ns - time.time_ns()), *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -137,7 +139,7 @@ class Run:
         self.seen["clocks"] += 1
         # no farther than where processes are folded, and points of the future are refused
         now_ns = START + self.rng.randint(-20, 90 * 24) * HOUR
-        return Agent(self.location, limit, now_ns - time.time_ns())
+        return Agent(self.location, limit, now_ns)
 
     def alive(self) -> Agent:
         """Return one of the agents, started again where it is dead; what hurts it may be under way."""

@@ -47,7 +47,7 @@ def main(size: int = FULL_SIZE) -> int:
     template = _template()
     with TemporaryDirectory() as directory:
         db = str(Path(directory, "db"))
-        agent = Agent(db)
+        agent = Agent(db, now_ns=NOW + 3_600 * S)
         try:
             sizes, seconds = _send(agent, template, requests)
         finally:
