@@ -8,6 +8,7 @@ ASYNC := .venv-async
 ASYNC_READY := $(ASYNC)/.ready
 COLLECTOR := .collector/otelcol
 JOBS ?= 2
+SOAK ?= agent
 
 help:    ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:    ##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +27,9 @@ verify: lint $(ASYNC_READY)    ## everything at its full size, under an hour
 
 bench: $(READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
 	$(BIN)/python -m tests.bench $(BENCH); recorder=$$?; $(BIN)/python -m tests.bench.policy && exit $$recorder
+
+soak: $(READY)    ## minutes of load, memory flat: the agent takes ten million points (SOAK="agent 1000000": fewer)
+	$(BIN)/python -m tests.soak $(SOAK)
 
 lint: $(READY)    ## ruff and mypy strict
 	$(BIN)/ruff check .
@@ -65,4 +69,4 @@ $(COLLECTOR): examples/collector/builder.yaml
 	GOFLAGS="$$GOFLAGS -buildvcs=false" go run go.opentelemetry.io/collector/cmd/builder@v0.162.0 --config $<
 	touch $@
 
-.PHONY: help demo check test verify bench lint collector docs operations lock clean
+.PHONY: help demo check test verify bench soak lint collector docs operations lock clean

@@ -7,7 +7,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 
@@ -25,3 +27,10 @@ def postgres(directory: Path) -> Iterator[str]:
         pid = server.get_pid()
         assert pid is not None
         os.kill(pid, signal.SIGQUIT)  # at once: nothing of it is kept
+
+
+@contextmanager
+def administered(directory: Path) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """As `postgres`, with a connection of the administrator."""
+    with postgres(directory) as url, psycopg.connect(url, autocommit=True) as admin:
+        yield url, admin

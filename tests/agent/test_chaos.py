@@ -1,7 +1,9 @@
-"""Chaos: agents killed, disks full, duplicates, reordering; the count is that of an independent tally.
+"""Chaos: agents killed, disks full, the store's connection cut, clocks that jump, duplicates, reordering; the count is
+that of an independent tally.
 
-Each run has its own file, one or two agents on it, and senders that send until they are answered by 200,
-as exporters do. `make test` runs a few, `make verify` 200.
+Each run has its own empty store, one or two agents on it, and senders that send until they are answered by 200,
+as exporters do. `make test` runs a few, `make verify` all: with those through the real Collector
+(tests/e2e/test_chaos_collector.py), 200.
 """
 
 from __future__ import annotations
@@ -11,48 +13,66 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import httpx
 import pytest
 
 from credwatch import semconv
 from credwatch_agent.receiver import PROTOBUF
+from credwatch_agent.store.location import open_store
 from credwatch_agent.store.sqlite import SqliteStore
+from tests.agent.databases import administered
+from tests.agent.test_store import Postgres
 from tests.agent.wire import START, USAGE, S, counter, metrics, point
 
-FULL_SIZE, SHARDS, SAMPLE = 200, 4, 4
+SIZES = {"sqlite": 110, "postgres": 50, "clickhouse": 20}
+SAMPLES = {"sqlite": [11, 28], "postgres": [21], "clickhouse": [20]}  # of the cheaper ones
+SHARDS = 4
+
+HOUR = 3_600 * S
 
 _LAUNCH = """
-import resource, sys
-limit = int(sys.argv[1])
+import resource, sys, time
+limit, ahead_ns = int(sys.argv[1]), int(sys.argv[2])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+real_ns = time.time_ns
+time.time_ns = lambda: real_ns() + ahead_ns
 from credwatch_agent.cli import main
-sys.exit(main(sys.argv[2:]))
+sys.exit(main(sys.argv[3:]))
 """
 
 Tally = dict[tuple[str, str], int]
 
 
 class Agent:
-    """A serving process; `limit` is how large a file it may write, 0 for any."""
+    """A serving process; `limit` is how large a file it may write, 0 for any; its clock is at `now_ns` when it starts.
 
-    def __init__(self, db: Path, limit: int = 0) -> None:
-        command = ["serve", "--db", str(db), "--port", "0", "--grpc-port", "off"]
+    Requests of tests are of a time that is past: by the host's clock, their processes would be folded one day.
+    """
+
+    def __init__(self, location: str, limit: int = 0, now_ns: int = START + HOUR, port: int = 0) -> None:
+        command = ["serve", "--db", location, "--port", str(port), "--grpc-port", "off"]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCH, str(limit), *command],
+            [sys.executable, "-c", _LAUNCH, str(limit), str(now_ns - time.time_ns()), *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
         assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().removeprefix("listening on ").strip()
+        with self._process.stdout as lines:
+            self.url = lines.readline().removeprefix("listening on ").strip()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def dead(self) -> bool:
@@ -63,20 +83,23 @@ class Agent:
 
     def bury(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
 
 
-class Seen(NamedTuple):
-    """What happened in a run."""
+class Kind(NamedTuple):
+    """How stores of one kind are made and hurt: `fresh` names an empty one, `cut` breaks all its connections."""
 
-    kills: int
-    full_disks: int
-    cut_off: int
-    sent: int
+    fresh: Callable[[int], str]
+    agents: int = 2  # that may write it at once
+    fills: bool = False  # a full disk is a limit of file sizes
+    cut: Callable[[], None] | None = None
+
+
+HAPPENED = ("kills", "full disks", "cut connections", "clocks", "requests", "of them cut off")
 
 
 def requests(rng: Random) -> tuple[list[bytes], Tally]:
-    """Cumulative reports of some processes, out of order and some of them twice, and the truth about them."""
+    """Cumulative reports of some processes whose clocks jump, out of order and some twice, and the truth about them."""
     tally: Tally = {}
     made: list[bytes] = []
     for number in range(rng.randint(2, 5)):
@@ -85,10 +108,11 @@ def requests(rng: Random) -> tuple[list[bytes], Tally]:
         values = dict.fromkeys((usage.operation for usage in usages), 0)
         for interval in range(1, rng.randint(3, 9)):
             points = []
+            time_ns = START + interval * S + rng.choice([0, 0, 0, rng.randint(-HOUR, HOUR)])
             for usage in usages:
                 values[usage.operation] += rng.randint(0, 5)
                 attributes = {**semconv.encode(usage), semconv.PROCESS_ID: process}
-                points.append(point(attributes, value=values[usage.operation], time=START + interval * S))
+                points.append(point(attributes, value=values[usage.operation], start=START - HOUR, time=time_ns))
             made.append(metrics(counter(points)).SerializeToString())
         tally.update({(process, operation): value for operation, value in values.items()})
     made += rng.sample(made, k=rng.randint(0, len(made)))
@@ -96,45 +120,84 @@ def requests(rng: Random) -> tuple[list[bytes], Tally]:
     return made, tally
 
 
-def run(seed: int, db: Path) -> Seen:
+class Run:
+    """One store, its agents, and all that happens to them by one seed."""
+
+    def __init__(self, seed: int, kind: Kind) -> None:
+        self.rng = Random(seed)
+        self.pending, self.tally = requests(self.rng)
+        self._kind = kind
+        self.location = kind.fresh(seed)
+        self.limit = self.rng.randint(20_000, 120_000) if kind.fills and self.rng.random() < 0.4 else 0
+        if self.limit:
+            SqliteStore.open(Path(self.location)).close()  # the first agents have a file, and room for a few commits
+        self.seen: Counter[str] = Counter()
+        self._timers: list[threading.Timer] = []
+        self._to_kill = self.rng.randint(1, 3)
+        self.agents = [self.start(self.limit) for _ in range(self.rng.choice([1, 1, 2][: kind.agents + 1]))]
+
+    def start(self, limit: int = 0) -> Agent:
+        self.seen["clocks"] += 1
+        # no farther than where processes are folded, and points of the future are refused
+        now_ns = START + self.rng.randint(-20, 90 * 24) * HOUR
+        return Agent(self.location, limit, now_ns)
+
+    def alive(self) -> Agent:
+        """Return one of the agents, started again where it is dead; what hurts it may be under way."""
+        which = self.rng.randrange(len(self.agents))
+        if self.agents[which].dead:
+            self.agents[which].bury()
+            self.agents[which] = self.start()
+        if self._to_kill and self.rng.random() < 0.2:
+            self._to_kill -= 1
+            self._soon("kills", self.agents[which].kill)
+        if self._kind.cut and self.rng.random() < 0.1:
+            self._soon("cut connections", self._kind.cut)
+        return self.agents[which]
+
+    def _soon(self, what: str, action: Callable[[], None]) -> None:
+        self.seen[what] += 1
+        self._timers.append(threading.Timer(self.rng.uniform(0, 0.02), action))
+        self._timers[-1].start()
+
+    def send(self, client: httpx.Client) -> None:
+        """Send one request to one agent; unless it is taken, it will be sent again."""
+        agent, request = self.alive(), self.pending.pop()
+        status = answered(client, agent, request)
+        self.seen.update({"requests": 1, "of them cut off": not status})
+        if status != 200:
+            self.pending.insert(self.rng.randint(0, len(self.pending)), request)
+        if status == 503:
+            assert self.limit or self._kind.cut
+            if self.limit:
+                self.seen["full disks"] += 1
+                agent.kill()  # of no use without room; the next one has it
+
+    def end(self) -> None:
+        for timer in self._timers:
+            timer.join()
+        for agent in self.agents:
+            agent.bury()
+
+
+def run(seed: int, kind: Kind) -> Counter[str]:
     """Send all until all is answered by 200, whatever dies meanwhile; raises where the counts differ."""
-    rng = Random(seed)
-    pending, tally = requests(rng)
-    limit = rng.randint(20_000, 120_000) if rng.random() < 0.4 else 0
-    if limit:
-        SqliteStore.open(db).close()  # the first agents have a file, and room for a few commits
-    agents = [Agent(db, limit) for _ in range(rng.choice([1, 1, 2]))]
-    to_kill, full, cut_off, sent, timers = rng.randint(1, 3), 0, 0, 0, []
-    kills = to_kill
+    made = Run(seed, kind)
     with httpx.Client(timeout=60) as client:
-        while pending:
-            which = rng.randrange(len(agents))
-            if agents[which].dead:
-                agents[which].bury()
-                agents[which] = Agent(db)
-            if to_kill and rng.random() < 0.2:
-                to_kill -= 1
-                timers.append(threading.Timer(rng.uniform(0, 0.02), agents[which].kill))
-                timers[-1].start()
-            request = pending.pop()
-            sent += 1
-            status = answered(client, agents[which], request)
-            if status != 200:
-                pending.insert(rng.randint(0, len(pending)), request)
-            cut_off += not status
-            if status == 503:
-                assert limit
-                full += 1
-                agents[which].kill()  # of no use without room; the next one has it
-    for timer in timers:
-        timer.join()
-    for agent in agents:
-        agent.bury()
-    assert counted(db) == tally, f"seed {seed}"
-    return Seen(kills - to_kill, full, cut_off, sent)
+        while made.pending:
+            made.send(client)
+    made.end()
+    assert counted(made.location) == made.tally, f"seed {seed}"
+    return made.seen
 
 
-def answered(client: httpx.Client, agent: Agent, request: bytes) -> int:
+class Receiver(Protocol):
+    """What takes requests: an agent, or a Collector before one."""
+
+    url: str
+
+
+def answered(client: httpx.Client, agent: Receiver, request: bytes) -> int:
     """Return the status, 0 where there was no answer."""
     try:
         answer = client.post(f"{agent.url}/v1/metrics", content=request, headers={"content-type": PROTOBUF})
@@ -144,36 +207,65 @@ def answered(client: httpx.Client, agent: Agent, request: bytes) -> int:
     return answer.status_code
 
 
-def counted(db: Path) -> Tally:
-    with closing(SqliteStore.open(db, read_only=True)) as store:
+def counted(location: str) -> Tally:
+    with closing(open_store(location, read_only=True)) as store:
         found = {(row.process_id, row.usage.operation): row.calls for row in store.telemetry().usage}
-    with closing(sqlite3.connect(db)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    if "://" not in location:
+        with closing(sqlite3.connect(location)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     return found
 
 
-def chaos(seeds: range, directory: Path) -> str:
-    """Return what happened in all the runs, in figures."""
+def chaos(name: str, seeds: Iterable[int], directory: Path) -> str:
+    """Return what happened in all the runs on one kind of store, in figures."""
     total: Counter[str] = Counter()
-    for seed in seeds:
-        total.update(run(seed, directory / f"{seed}.db")._asdict())
-        total["runs"] += 1
-    return (
-        f"N = {total['runs']} runs, {total['kills']} kills, {total['full_disks']} full disks, "
-        f"{total['sent']} requests, {total['cut_off']} of them cut off, difference to the tally 0"
-    )
+    with ExitStack() as stack:
+        kind = KINDS[name](directory, stack)
+        for seed in seeds:
+            total.update(run(seed, kind))
+            total["runs"] += 1
+    happened = ", ".join(f"{total[what]} {what}" for what in HAPPENED)
+    return f"{name}: N = {total['runs']} runs, {happened}, difference to the tally 0"
+
+
+def _sqlite(directory: Path, _stack: ExitStack) -> Kind:
+    return Kind(lambda seed: str(directory / f"{seed}.db"), fills=True)
+
+
+def _postgres(directory: Path, stack: ExitStack) -> Kind:
+    server = Postgres(*stack.enter_context(administered(directory)))
+
+    def fresh(_seed: int) -> str:
+        server.fresh().close()
+        return server.url
+
+    return Kind(fresh, cut=server.disconnect_all)
+
+
+def _clickhouse(directory: Path, _stack: ExitStack) -> Kind:
+    # the engine is in the agent's process: killed with it, and one at a time
+    return Kind(lambda seed: f"chdb://{directory / str(seed)}", agents=1)
+
+
+KINDS: dict[str, Callable[[Path, ExitStack], Kind]] = {
+    "sqlite": _sqlite,
+    "postgres": _postgres,
+    "clickhouse": _clickhouse,
+}
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
 def test_no_call_is_lost_or_counted_twice_in_a_few_runs(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, record_property: Callable[[str, object], None], name: str
 ) -> None:
-    record_property("chaos", chaos(range(SAMPLE), tmp_path))
+    record_property("chaos", chaos(name, SAMPLES[name], tmp_path))
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("name", KINDS)
 def test_no_call_is_lost_or_counted_twice(
-    tmp_path: Path, record_property: Callable[[str, object], None], shard: int
+    tmp_path: Path, record_property: Callable[[str, object], None], name: str, shard: int
 ) -> None:
-    record_property("chaos", chaos(range(1_000 + shard, 1_000 + FULL_SIZE, SHARDS), tmp_path))
+    record_property("chaos", chaos(name, range(1_000 + shard, 1_000 + SIZES[name], SHARDS), tmp_path))

@@ -131,6 +131,7 @@ async def never() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
+ENDLESS = b'{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"sum": {"aggregationTemporality": 1e999}}]}]}]}'
 BOMB = gzip.compress(bytes(50_000_000))
 
 REFUSED: list[tuple[dict[str, Any], int, str]] = [
@@ -153,6 +154,9 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"content": never()}, 503, "the body did not arrive within 0.05 seconds"),
     ({"path": "/v1/logs"}, 404, "this agent takes metrics and traces, no logs"),
     ({"path": "/v2"}, 404, "Not Found"),
+    ({"path": "/v1/metrics/"}, 404, "Not Found"),
+    ({"content": b'{"resourceMetrics": [{"\\ud800": 1}]}', "content_type": JSON}, 400, "surrogates not allowed"),
+    ({"content": ENDLESS, "content_type": JSON}, 400, "cannot convert float infinity to integer"),
     ({"method": "GET"}, 405, "Method Not Allowed"),
 ]
 

@@ -6,14 +6,16 @@ import dataclasses
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+import clickhouse_connect
 import psycopg
 import pytest
+from clickhouse_connect.driver.client import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,10 +34,11 @@ from credwatch_agent.records import (
     UsageRow,
 )
 from credwatch_agent.store import MAX_SPANS, Keeper, Store, StoreError
+from credwatch_agent.store.clickhouse import ClickHouseStore
 from credwatch_agent.store.postgres import PostgresStore
 from credwatch_agent.store.reduce import TOTAL
 from credwatch_agent.store.sqlite import SqliteStore
-from tests.agent.databases import postgres
+from tests.agent.databases import administered
 from tests.recorder.test_semconv import usages
 
 BIGGEST = 2**63 - 1
@@ -191,14 +194,58 @@ class Postgres:
         )
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+class ClickHouse:
+    """The real engine, in this process; a fresh store is one whose tables were emptied."""
+
+    COUNTED: Mapping[str, str] = {
+        "process": "point WHERE kind IN ('process', 'sealed', 'folded')",
+        "point": "point WHERE kind IN ('usage', 'key', 'health')",
+        "attributes": "(SELECT DISTINCT kind, text FROM credwatch.point WHERE kind IN ('usage', 'key', 'health'))",
+    }
+
+    def __init__(self, directory: Path) -> None:
+        self.location = f"chdb://{directory}"
+        self.again().close()
+        self.admin: Client = clickhouse_connect.get_client(interface="chdb", path=str(directory), database="credwatch")
+        # a contract of answers, not of disks
+        for table in ("point", "span"):
+            self.admin.command(f"ALTER TABLE {table} MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
+
+    def fresh(self) -> Store:
+        self.admin.command("TRUNCATE TABLE span")
+        self.admin.command("TRUNCATE TABLE point")
+        self.admin.command("INSERT INTO point (kind, text, value) VALUES ('schema', '', 1), ('store', 'an id', 0)")
+        return self.again()
+
+    def again(self) -> Store:
+        return ClickHouseStore.open(self.location)
+
+    def count(self, table: str) -> int:
+        found: int = self.admin.query(f"SELECT count() FROM {self.COUNTED[table]}").result_rows[0][0]
+        return found
+
+
+@pytest.fixture(
+    scope="module",
+    # deletions of ClickHouse take long: a part of the contract is in test_store_clickhouse
+    params=[
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.slow),
+        pytest.param("clickhouse", marks=pytest.mark.verify),
+    ],
+)
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kind]:
     directory = tmp_path_factory.mktemp("stores")
     if request.param == "sqlite":
         yield Sqlite(directory)
         return
-    with postgres(directory) as url, psycopg.connect(url, autocommit=True) as admin:
-        yield Postgres(url, admin)
+    if request.param == "clickhouse":
+        engine = ClickHouse(directory / "data")
+        yield engine
+        engine.admin.close()
+        return
+    with administered(directory) as server:
+        yield Postgres(*server)
 
 
 @settings(max_examples=20)

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from credwatch import semconv
+from credwatch_agent.cli.serve import collect_seldom
 from credwatch_agent.otlp import decode_metrics
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.wire import NOW, USAGE, S, counter, metrics, point
@@ -81,6 +82,7 @@ def ingest(path: Path) -> Measured:
 
 def main() -> None:
     """Print points a second of the three, and ingest as a share of the second floor."""
+    collect_seldom()  # as the agent does
     with TemporaryDirectory() as directory:
         runs: dict[str, Measured] = {
             "decode only": decode_only,

@@ -123,7 +123,7 @@ def _one_of(*allowed: str) -> Callable[[str], str]:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("db", None, _text, "SQLite file, made if it does not exist, or `postgresql://` URL"),
+    Setting("db", None, _text, "SQLite file, made if it does not exist, or `postgresql://` or `clickhouse://` URL"),
     Setting("host", "127.0.0.1", _host, "address to listen on; one that is not loopback needs `tokens`"),
     Setting("port", "4318", _port, "port of OTLP/HTTP; 0 takes a free one"),
     Setting("grpc_port", "4317", _port_or_off, "port of OTLP/gRPC; 0 takes a free one, `off` serves none"),

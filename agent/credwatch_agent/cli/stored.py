@@ -11,7 +11,10 @@ from credwatch_agent.records import Telemetry
 from credwatch_agent.store.location import open_store
 
 Db = Annotated[
-    str, typer.Option(metavar="PATH|URL", help="What `serve` keeps: an SQLite file or a `postgresql://` URL.")
+    str,
+    typer.Option(
+        metavar="PATH|URL", help="What `serve` keeps: SQLite file, or `postgresql://` or `clickhouse://` URL."
+    ),
 ]
 
 

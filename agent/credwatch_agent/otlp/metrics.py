@@ -167,16 +167,18 @@ def _take_plain(taken: list[UsagePoint], metric: _Metric, now_ns: int) -> list[b
     calls of our own: this is what ingest costs.
     """
     others = []
-    unpack, new, known_ids = _NUMBERS.unpack_from, tuple.__new__, dict[bytes, str]()
+    unpack, new, known_ids, usages = _NUMBERS.unpack_from, tuple.__new__, dict[bytes, str](), dict[bytes, Usage]()
     latest, cumulative = now_ns + AHEAD_NS, metric.cumulative
     for content in metric.points:
         at = content.find(_UUID_ATTRIBUTE, 27)
         if at >= 0 and content[0:28:9] == _TAGS:
             begin = at + len(_UUID_ATTRIBUTE)
             end = begin + _UUID
-            usage = _remembered(content[27:at] + content[end:]) if len(content) <= _MAX_REMEMBERED else None
+            rest = content[27:at] + content[end:]
+            usage = usages.get(rest) or _usage_of(rest, usages)
             start_ns, time_ns, value = unpack(content)
-            process_id = known_ids.get(content[begin:end]) or _uuid(content[begin:end], known_ids)
+            uuid = content[begin:end]
+            process_id = known_ids.get(uuid) or _uuid(uuid, known_ids)
             if usage and process_id and value >= 0 and EARLIEST_NS <= start_ns <= time_ns <= latest:
                 # as UsagePoint(…), which would call Python
                 taken.append(new(UsagePoint, (process_id, usage, value, start_ns, time_ns, cumulative)))
@@ -191,6 +193,14 @@ def _uuid(content: bytes, known_ids: dict[bytes, str]) -> str:
         return ""
     text = known_ids[content] = content.decode()
     return text
+
+
+def _usage_of(rest: bytes, usages: dict[bytes, Usage]) -> Usage | None:
+    """Return the usage that `_remembered` knows, at hand for the rest of this request."""
+    found = _remembered(rest) if len(rest) <= _MAX_REMEMBERED else None
+    if found:
+        usages[rest] = found
+    return found
 
 
 # bounded in number and, by its callers, in size, so that no sender fills the memory

@@ -70,7 +70,7 @@ def to_protobuf(body: bytes, encoding: Encoding, request: type[Message]) -> byte
         return body
     try:
         return json_format.ParseDict(_object(body), request(), ignore_unknown_fields=True).SerializeToString()
-    except (json_format.Error, ValueError, RecursionError) as error:
+    except (json_format.Error, ValueError, OverflowError, RecursionError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise Malformed(f"the body is no OTLP request in json: {printable(reason)}") from None
 
@@ -79,7 +79,11 @@ def _object(body: bytes) -> dict[str, object]:
     # before anything is built: a small body of empty objects takes minutes and gigabytes
     if body.count(b"{") + body.count(b"[") > _MAX_JSON_VALUES:
         raise ValueError(f"it has more than {_MAX_JSON_VALUES} objects and lists; send smaller batches")
-    document = json.loads(body)
+    text = body.decode()
+    document = json.loads(text)
+    if "\\u" in text:
+        # half a surrogate pair, as a name, would crash protobuf's own reader
+        json.dumps(document, ensure_ascii=False).encode()
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - `to_protobuf` turns every ValueError into its answer
     return document

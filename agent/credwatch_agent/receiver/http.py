@@ -32,7 +32,7 @@ _ENCODINGS: dict[str, otlp.Encoding] = {PROTOBUF: "protobuf", JSON: "json"}
 def create_app(ingest: Ingest) -> Starlette:
     """Return the ASGI application that hands OTLP/HTTP requests to `ingest`."""
     edge = _Edge(ingest)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/metrics", edge.metrics, methods=["POST"]),
             Route("/v1/traces", edge.traces, methods=["POST"]),
@@ -46,6 +46,9 @@ def create_app(ingest: Ingest) -> Starlette:
             (Refused, HTTPException, StoreError, otlp.Malformed, ClientDisconnect), edge.answer
         ),
     )
+    # OTLP knows no redirect, least of all to where the request's `Host` says
+    app.router.redirect_slashes = False
+    return app
 
 
 class _Edge:

@@ -39,6 +39,7 @@ def from_usage(usage: Usage) -> str:
     return _canonical(encode(usage))
 
 
+@lru_cache(maxsize=4_096)  # and many processes did the same: their rows share it
 def to_usage(text: str) -> Usage:
     return decode(json.loads(text))
 
