@@ -20,7 +20,8 @@ def fingerprint(pid: int | None = None, proc: Path = PROC) -> str:
     """
     directory = proc / ("self" if pid is None else str(pid))
     try:
-        boot = (proc / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # bytes: in a child that was forked within an import, the codec that text needs cannot be imported
+        boot = (proc / "sys/kernel/random/boot_id").read_bytes().decode().strip()
         namespace = str((directory / "ns/pid").readlink())
         status = (directory / "status").read_bytes()
         # after the command's name in parentheses, which may hold anything; field 22 of proc(5)

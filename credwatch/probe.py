@@ -81,6 +81,6 @@ def expects_imds(environ: Mapping[str, str], system: Path = Path("/sys")) -> boo
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace").strip().lower()
+        return path.read_bytes().decode("ascii", "replace").strip().lower()  # imports no codec: see `fingerprint`
     except OSError:
         return ""

@@ -227,7 +227,7 @@ class Worker:
         self._recorder.reap()
         # at the exit the counts come first: an endpoint that hung is asked again only if there is time for both
         if not closing or not self._asked_in_vain or self._exit_seconds > _ROUND_SECONDS:
-            self._look_around()
+            self._guard.wrap(self._look_around)()  # a fault of it costs what it would tell, never the counts
         if closing:
             self._registry.settle()
         self._guard.wrap(self._tell)()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from credwatch.fingerprint import fingerprint
+from credwatch.guard import Guard
+from tests.recorder.support import Recording, client
 
+Attach = Callable[..., Recording]
 _SHOW = "from credwatch.fingerprint import fingerprint; print(fingerprint(), flush=True); input()"
 
 
@@ -65,3 +69,34 @@ def test_boot_namespace_number_and_start_each_make_another_process(changed: dict
 def test_what_cannot_be_read_gives_none(broken: dict[str, str], tmp_path: Path) -> None:
     assert fingerprint(7, proc(tmp_path, **broken)) == ""
     assert fingerprint(8, tmp_path) == ""
+
+
+def test_neither_it_nor_the_probe_imports_anything() -> None:
+    """A child that was forked within an import can import nothing more: not even the codec of a text file."""
+    blocked = """
+import sys
+from credwatch.fingerprint import fingerprint
+from credwatch.probe import expects_imds
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        raise ImportError(name)
+sys.meta_path.insert(0, Blocked())
+for name in set(sys.modules) - {"encodings.utf_8", "encodings.aliases"}:
+    if name.startswith("encodings."):
+        del sys.modules[name]
+assert len(fingerprint()) == 32
+expects_imds({})
+"""
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_recorder_counts_although_it_cannot_look_around(monkeypatch: pytest.MonkeyPatch, attach: Attach) -> None:
+    recording = attach(guard=Guard())
+
+    def fault(*_: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(recording.instrumentation.worker, "_place", fault)
+    client("s3").list_buckets()
+    assert sum(recording.exported().values()) == 1
