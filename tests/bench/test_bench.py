@@ -31,8 +31,8 @@ def test_a_machine_without_valgrind_is_told_what_was_not_measured(printed: str) 
     assert ("NOT MEASURED: instructions" in printed) is not measure.valgrind()
 
 
-# The goal is 45 k (docs/benchmarks.md says how far it is); this holds what is reached.
-LEDGER_CEILING_K = 100.0
+# The gate is 45 k; runs of the same code differ by some thousands, and a test must not fail for that.
+LEDGER_CEILING_K = 50.0
 
 
 def test_the_ledger_does_not_become_dearer_than_it_is(printed: str) -> None:
