@@ -1,9 +1,9 @@
 """What fails in credwatch never reaches the application: the one place that decides what becomes of a failure.
 
 Every handler and seam is wrapped by a `Guard`; the four handlers of each call hold their own `try` and hand what it
-catches to `failed`, because a wrapper would cost a fifth of all that they may (docs/decisions/0005). It counts what it kept back, says the first of each
-kind once in the log at DEBUG, and switches the recorder off after too many. Tests build a guard
-that re-raises, so that our own faults are seen there and nowhere else.
+catches to `failed`, because a wrapper would cost a fifth of all that they may (docs/decisions/0005). A guard counts
+what it kept back, says the first of each kind once in the log at DEBUG, and switches the recorder off after too many.
+Tests build one that re-raises, so that our own faults are seen there and nowhere else.
 """
 
 from __future__ import annotations
