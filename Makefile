@@ -13,8 +13,8 @@ SOAK ?= agent
 help:    ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:    ##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(READY) $(ASYNC_READY)    ## the demo world, the report on it, a trace (KEEP=DIR keeps the agent's files); no Docker, no AWS account
-	$(BIN)/python -m examples.demo $(if $(KEEP),--keep $(KEEP)) $(DEMO)
+demo: $(READY) $(ASYNC_READY)    ## the demo world, the report on it, a trace (KEEP=1 leaves the page running, KEEP=DIR keeps the agent's files); no Docker, no AWS account
+	$(BIN)/python -m examples.demo $(if $(filter 1,$(KEEP)),--page,$(if $(KEEP),--keep $(KEEP))) $(DEMO)
 
 check: lint    ## lint and the fast tests, under a minute
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not verify" -q

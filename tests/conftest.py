@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,24 @@ for _name in [n for n in os.environ if n.startswith(("AWS_", "CREDWATCH_", "OTEL
 COLLECTOR = Path(__file__).parent.parent / ".collector" / "otelcol"
 
 
-def _leaves_collector_out() -> bool:
-    """A newcomer needs no Go; CI leaves out nothing, and fails where no Collector was built."""
-    return not COLLECTOR.exists() and not os.environ.get("CREDWATCH_TESTS_NO_SKIP")
+LEFT_OUT = {
+    "collector": (COLLECTOR.exists, "the real Collector; `make collector` builds it and needs Go"),
+    "browser": (lambda: bool(shutil.which("chromium")), "the page in a browser; `apt-get install chromium`"),
+}
+"""Marks of tests that need what a newcomer may not have: whether it is here, and what to say where it is not."""
+
+
+def _left_out() -> dict[str, str]:
+    """A newcomer needs neither Go nor a browser; CI leaves out nothing, and fails where something is not there."""
+    if os.environ.get("CREDWATCH_TESTS_NO_SKIP"):
+        return {}
+    return {mark: sentence for mark, (here, sentence) in LEFT_OUT.items() if not here()}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if _leaves_collector_out():
-        left_out = [item for item in items if item.get_closest_marker("collector")]
+    marks = _left_out()
+    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in marks)]
+    if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
 
@@ -42,8 +53,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{name}: {value}")
-    if _leaves_collector_out() and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
-        terminalreporter.write_line("NOT TESTED: the real Collector; `make collector` builds it and needs Go", red=True)
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        for sentence in _left_out().values():
+            terminalreporter.write_line(f"NOT TESTED: {sentence}", red=True)
 
 
 @pytest.hookimpl(trylast=True)

@@ -69,7 +69,10 @@ AGENT_ROOMS: dict[str, set[str]] = {
     "report": {"records", "snapshot", "iam", "evidence", "compare", "findings", "reach"},
     "exports": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "reach"},
     "rehearsal": {"iam", "compare", "findings"},
-    "web": {"report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports", "store"},
+    "web": {
+        "access", "report", "records", "snapshot", "iam", "evidence", "compare", "findings", "recommend", "exports",
+        "store", "reach",
+    },
     "cli": {
         "records", "otlp", "store", "receiver", "snapshot", "iam", "evidence", "compare", "findings",
         "recommend", "exports", "web", "report", "access", "second", "reach", "rehearsal",

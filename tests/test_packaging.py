@@ -55,6 +55,14 @@ def test_the_recorder_brings_nothing_of_the_agent(wheels: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_the_agent_brings_its_page(wheels: Path) -> None:
+    [wheel] = wheels.glob("credwatch_agent-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for part in ("templates/base.html", "static/page.css", "static/page.js", "static/icon.svg"):
+        assert f"credwatch_agent/web/{part}" in names
+
+
+@pytest.mark.slow
 def test_the_recorder_is_switched_on_by_the_environment_alone(wheels: Path, tmp_path: Path) -> None:
     binaries = environment_with(wheels, "credwatch", tmp_path / "env")
     code = "import sys, botocore.session; print('credwatch.instrumentor' in sys.modules, 'credwatch' in sys.modules)"

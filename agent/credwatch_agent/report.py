@@ -7,7 +7,7 @@ argument. How it looks is for `exports` to say.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from credwatch_agent.compare import RoleView, StatementView, compare
@@ -134,14 +134,35 @@ def build(
     `earlier` is a snapshot from before it, which shows what was taken away since; `second` is what
     AWS's own records say beside the recorders.
     """
+    world = weigh(telemetry, snapshot, now_ns, settings, emits, earlier=earlier, second=second)
+    return tell(world, find(world), settings, second)
+
+
+def weigh(
+    telemetry: Telemetry,
+    snapshot: Snapshot,
+    now_ns: int,
+    settings: Settings,
+    emits: Emits,
+    *,
+    earlier: Snapshot | None = None,
+    second: Second = NO_SECOND,
+) -> World:
+    """Return what a report is made from: telemetry laid over a snapshot, and what it says of each role."""
     index = Index(snapshot)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
     views = compare(index, joined, now_ns, settings, emits, second)
     before = compare(Index(earlier), joined, now_ns, settings, emits, second) if earlier else ()
-    findings = find(World(index, telemetry, joined, views, now_ns, before))
+    return World(index, telemetry, joined, views, now_ns, before)
+
+
+def tell(world: World, findings: tuple[Finding, ...], settings: Settings, second: Second = NO_SECOND) -> Report:
+    """Return the report of a world and of what was found in it."""
+    index, joined, views = world.index, world.joined, world.roles
+    snapshot = index.snapshot
     rows = {view.role.arn: _role(view) for view in views}
     return Report(
-        now_ns=now_ns,
+        now_ns=world.now_ns,
         window_days=settings.window_days,
         default_days=Settings().window_days,
         snapshot_ns=snapshot.taken_ns,
@@ -169,8 +190,22 @@ def _services(joined: Joined, views: dict[str, RoleView], findings: tuple[Findin
         signed[_key(one.place.workload)].append(one)
     processes = Counter(_key(place.workload) for place in joined.places.values())
     ended = Counter(_key(place.workload) for place in joined.places.values() if place.process.closed is not None)
+    concerning = _concerning(findings)
     for key in sorted(processes.keys() | signed.keys()):
-        yield _service(key, signed[key], views, findings, (processes[key], ended[key]))
+        yield _service(key, signed[key], views, concerning, (processes[key], ended[key]))
+
+
+_Concerning = Mapping[str, "list[tuple[tuple[int, bool, int], Finding]]"]
+
+
+def _concerning(findings: tuple[Finding, ...]) -> _Concerning:
+    """Return findings by subject and by role, each with its rank: the worst first, then those of a workload."""
+    found: defaultdict[str, list[tuple[tuple[int, bool, int], Finding]]] = defaultdict(list)
+    for position, one in enumerate(findings):
+        rank = one.severity.rank, one.kind is not Subject.WORKLOAD, position
+        for name in {one.subject, one.role_arn}:
+            found[name].append((rank, one))
+    return found
 
 
 def _key(workload: Workload) -> tuple[str, str]:
@@ -181,14 +216,14 @@ def _service(
     key: tuple[str, str],
     signed: list[Signed],
     views: dict[str, RoleView],
-    findings: tuple[Finding, ...],
+    findings: _Concerning,
     processes: tuple[int, int],
 ) -> ServiceRow:
     where, service = key
     arns = sorted({one.role_arn for one in signed if one.role_arn})
     granted = {action for arn in arns if arn in views for action in views[arn].actions}
     used = {action for one in signed if one.usage.outcome == "allowed" for action in one.usage.actions}
-    concerning = [f for f in findings if f.subject in (where, service) or (f.role_arn and f.role_arn in arns)]
+    concerning = [ranked for name in {where, service, *arns} for ranked in findings.get(name, ())]
     return ServiceRow(
         name=where,
         service=service,
@@ -199,7 +234,7 @@ def _service(
         granted=len(granted) if any(arn in views for arn in arns) else None,
         exact=processes[0] == processes[1] and all(one.row.exact and not one.place.lost for one in signed),
         processes=processes[0],
-        worst=min(concerning, key=lambda f: (f.severity.rank, f.kind is not Subject.WORKLOAD), default=None),
+        worst=min(concerning, key=lambda ranked: ranked[0], default=(None, None))[1],
     )
 
 

@@ -1,18 +1,21 @@
 """`make demo`: credwatch and its agent at work on a local AWS. No Docker, no AWS account.
 
-python -m examples.demo [--rounds N] [--keep DIRECTORY]
+python -m examples.demo [--rounds N] [--keep DIRECTORY] [--page]
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file.unlink()
     begun = time.monotonic()
     try:
-        shown = _demo(files, arguments.rounds)
+        shown = _demo(files, arguments)
     finally:
         if not arguments.keep:
             shutil.rmtree(directory)
@@ -51,15 +54,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description="credwatch on a local AWS")
     parser.add_argument("--rounds", type=int, default=3, help="how much work each application does (default: 3)")
     parser.add_argument("--keep", metavar="DIRECTORY", help="keep the database and the snapshot there")
+    parser.add_argument("--page", action="store_true", help="leave the agent's page running, to look at")
     return parser.parse_args(argv)
 
 
-def _demo(files: Files, rounds: int) -> bool:
+def _demo(files: Files, arguments: argparse.Namespace) -> bool:
     _say("1", "a local AWS starts: IAM, STS, S3, SQS, DynamoDB, ECS and EC2; policies are enforced")
     with running(plan()) as world:
-        with agent.serving(files.db) as serving:
+        live = ["--snapshot", str(files.snapshot), "--window", "1"]
+        with agent.serving(files.db, 0, *live) as serving:
             _say("2", f"credwatch-agent takes OTLP at {serving.url}")
-            finished = _run_services(world, serving, rounds)
+            if arguments.page:
+                _say("", f"its page is there too: {serving.url}/calls shows calls as they come")
+            finished = _run_services(world, serving, arguments.rounds)
         equal = _compare(world, files, finished)
         _say("5", "the agent reads roles, policies, tasks and hosts:")
         _say("", play.snapshot(world, files))
@@ -75,6 +82,8 @@ def _demo(files: Files, rounds: int) -> bool:
         _show_trace(files, lost)
         _say("10", f"`credwatch whoami`, run where `{lost}` runs; it needs no agent:\n")
         _show_whoami(world, lost)
+    if arguments.page:
+        _show_page(files, urlsplit(serving.url).port or 0)
     return equal and exact
 
 
@@ -152,9 +161,21 @@ def _show_whoami(world: World, service: str) -> None:
     console.print(said.output + said.errors, markup=False, soft_wrap=True)
 
 
+def _show_page(files: Files, port: int) -> None:
+    """Serve the page until Ctrl-C, under the address that it had."""
+    with agent.serving(files.db, port, *files.shown()) as serving:
+        _say("11", f"[bold]look at it: {serving.url}/[/]")
+        _say("", "as of the last report, however late you look; Ctrl-C ends it")
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
 def _kept(keep: str | None, files: Files) -> str:
     if not keep:
-        return "Nothing is left behind; `make demo KEEP=DIR` keeps the agent's files, to ask it more."
+        return (
+            "Nothing is left behind; `make demo KEEP=1` leaves the page running, to look at; `KEEP=DIR` keeps the"
+            " agent's files, to ask it more."
+        )
     asked = f"--db {files.db} --snapshot {files.snapshot} --window 1"
     return f"Kept; each role with its statements: .venv/bin/credwatch-agent report --statements {asked}"
 

@@ -50,6 +50,14 @@ class Files:
         seconds = (time.time_ns() - begun) / 10**9 + 15  # the command looks at its clock a little later than this
         return ["--db", str(self.db), "--snapshot", str(self.snapshot), "--window", f"{seconds / 86_400:.6f}"]
 
+    def shown(self) -> list[str]:
+        """Return the options of an agent whose page shows both, as of the last report, however late one looks."""
+        processes = self.telemetry().processes.values()
+        begun = min((process.first_ns for process in processes), default=0)
+        ended = max((process.last_ns for process in processes), default=1)
+        days = (ended - begun) / 10**9 / 86_400
+        return ["--snapshot", str(self.snapshot), "--window", f"{days:.9f}", "--as-of", "last-report"]
+
 
 def services(world: World, url: str, rounds: int) -> dict[str, Finished]:
     """Run every service of the world with credwatch on, reporting to `url`."""

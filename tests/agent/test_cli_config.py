@@ -37,6 +37,10 @@ def test_flags_win_over_the_environment_and_that_over_the_file() -> None:
         ("keep = 3", {}, "`keep = 3` in `{file}` is shorter than the 100 days"),
         ("keep = -1", {}, "is no number of days"),
         ("keep = nan", {}, "is no number of days"),
+        ('page = "maybe"', {}, "`page = maybe` in `{file}` is not one of on, off"),
+        ('as_of = "yesterday"', {}, "is not one of now, last-report"),
+        ('trace_url = "javascript:1"', {}, "`trace_url = javascript:1` in `{file}` is no web address"),
+        ("", {"TRACE_URL": "https://h/{id}"}, "holds `{id}`, which is none of {trace_id},"),
         ('log_format = "xml"', {}, "`log_format = xml` in `{file}` is not one of text, json"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`credwatch-agent serve`: receive telemetry and keep it."""
+"""`credwatch-agent serve`: receive telemetry and keep it, and show what it tells."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
 import uvicorn
+from starlette.types import ASGIApp
 
+from credwatch_agent import web
+from credwatch_agent.access import Tokens
 from credwatch_agent.cli import logs
+from credwatch_agent.cli.compared import emits, read_exemptions
 from credwatch_agent.cli.config import Config, gathered
 from credwatch_agent.cli.console import out
-from credwatch_agent.cli.failure import CLEAN, CannotServe
+from credwatch_agent.cli.failure import CLEAN, CannotServe, UsageError
 from credwatch_agent.cli.settings import DAY_NS, Settings
 from credwatch_agent.cli.tls import Http, Tls
 from credwatch_agent.cli.token_file import TokenFile
+from credwatch_agent.evidence import Settings as Evidence
+from credwatch_agent.findings.exemptions import Exemption
 from credwatch_agent.receiver import Ingest, create_app, create_server
+from credwatch_agent.receiver.http import PEER
 from credwatch_agent.store import StoreError
 from credwatch_agent.store.location import open_store
 
@@ -62,8 +70,22 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
     keep: Annotated[str | None, typer.Option(metavar="DAYS", help="Delete what has not reported for so long.")] = None,
     log_format: Annotated[str | None, typer.Option(help="`text` or `json`.")] = None,
     log_level: Annotated[str | None, typer.Option(help="`error`, `warning` or `info`.")] = None,
+    page: Annotated[str | None, typer.Option(metavar="on|off", help="Serve the page on the port of OTLP/HTTP.")] = None,
+    snapshot: Annotated[
+        str | None, typer.Option(metavar="FILE", help="File that `snapshot` wrote, for the page.")
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(metavar="DAYS", help="Days in which the page must not have seen what it calls unused.")
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="The page's moment: `now`, or `last-report`.")] = None,
+    exemptions: Annotated[
+        str | None, typer.Option(metavar="FILE", help="TOML file of exempted findings, for the page.")
+    ] = None,
+    trace_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of a trace, with {trace_id} in it, for the page.")
+    ] = None,
 ) -> int:
-    """Receive OTLP over HTTP and gRPC and keep it, until SIGTERM or Ctrl-C.
+    """Receive OTLP over HTTP and gRPC, keep it, and show it as a page, until SIGTERM or Ctrl-C.
 
     A TOML file gives way to the environment (CREDWATCH_SERVE_…), and that to these options.
     """
@@ -71,6 +93,8 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
         "db": db, "host": host, "port": port, "grpc_port": grpc_port, "tokens": tokens,
         "tls_certificate": tls_certificate, "tls_key": tls_key, "client_ca": client_ca,
         "fold_after": fold_after, "keep": keep, "log_format": log_format, "log_level": log_level,
+        "page": page, "snapshot": snapshot, "window": window, "as_of": as_of,
+        "exemptions": exemptions, "trace_url": trace_url,
     }  # fmt: skip
     _, told = gathered(config, flags)
     valid = TokenFile(told.tokens) if told.tokens else None
@@ -85,7 +109,7 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
             ingest = Ingest(store, now_ns=time.time_ns, tokens=valid)
             rpc = None if told.grpc_port is None else _Rpc(ingest, _address(told.host), told.grpc_port, tls)
             uvicorn_config = uvicorn.Config(
-                create_app(ingest),
+                _app(ingest, told, valid),
                 http=Http,
                 log_config=None,
                 log_level="warning",
@@ -113,6 +137,26 @@ def collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(100_000)
+
+
+def _app(ingest: Ingest, told: Settings, tokens: Callable[[], Tokens] | None) -> ASGIApp:
+    """Return what one port serves: OTLP, and the page beside it."""
+    otlp = create_app(ingest)
+    if not told.page:
+        return otlp
+    read_exemptions(told.exemptions)  # a file that is wrong is said at the start
+
+    def exempted() -> tuple[Exemption, ...]:
+        try:
+            return read_exemptions(told.exemptions)
+        except UsageError as error:
+            raise StoreError(str(error)) from None
+
+    frozen = told.as_of == "last-report"
+    given = web.Given(told.snapshot, Evidence(window_days=told.window), emits, frozen, exempted)
+    source = web.Source(ingest.store, given, time.time_ns)
+    door = web.Door(tokens, time.time_ns, lambda request: request.scope.get("state", {}).get(PEER, ()))
+    return web.beside(web.create_page(source, door, told.trace_url), otlp)
 
 
 class _Retention:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from credwatch_agent.cli.failure import UsageError
+from credwatch_agent.web.traces import parse as parse_template
 
 PREFIX = "CREDWATCH_SERVE_"
 """Not `CREDWATCH_AGENT_`: Kubernetes sets such variables for a service named credwatch-agent."""
@@ -38,6 +39,12 @@ class Settings:
     keep: float
     log_format: str
     log_level: str
+    page: bool
+    snapshot: Path | None
+    window: float
+    as_of: str
+    exemptions: Path | None
+    trace_url: str
 
     @property
     def loopback(self) -> bool:
@@ -113,6 +120,14 @@ def _days(text: str) -> float:
     return days
 
 
+def _trace_url(text: str) -> str:
+    return parse_template(text) if text else ""
+
+
+def _switch(text: str) -> bool:
+    return _one_of("on", "off")(text) == "on"
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in allowed:
@@ -135,6 +150,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("keep", "400", _days, "days without a report after which a process or total is deleted"),
     Setting("log_format", "text", _one_of("text", "json"), "how events are written to stderr: `text` or `json`"),
     Setting("log_level", "warning", _one_of("error", "warning", "info"), "the least important events to write"),
+    Setting("page", "on", _switch, "serve the page on the port of OTLP/HTTP: `on` or `off`"),
+    Setting("snapshot", "", _file, "file that `snapshot` wrote, for the page; read again when it changed"),
+    Setting("window", "90", _days, "days in which an action must not have been seen to be called unused on the page"),
+    Setting("as_of", "now", _one_of("now", "last-report"), "the moment that the page shows: `now`, or `last-report`"),
+    Setting("exemptions", "", _file, "TOML file of exempted findings, for the page"),
+    Setting("trace_url", "", _trace_url, "address of a trace, with {trace_id}, {xray_id}, {datadog_id}, {region}"),
 )
 
 

@@ -84,7 +84,7 @@ class Finding:
     def fingerprint(self) -> str:
         """Return what stays the same as long as the same thing is wrong: 16 hex digits."""
         text = "\0".join((self.id, self.kind.value, self.subject, self.cause, self.detail))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
