@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for file in directory.glob(f"{left.name}*"):
             file.unlink()
     begun = time.monotonic()
+    # as Ctrl-C does: what was started here is ended here
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         shown = _demo(files, arguments)
     finally:
