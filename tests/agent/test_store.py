@@ -389,6 +389,8 @@ def test_what_is_forgotten_leaves_no_row_behind(kind: Kind, store: Store) -> Non
     assert [row.calls for row in store.telemetry().usage] == [3]
 
 
+# ClickHouse keeps no history: it has no transaction to amend one in
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True)
 def test_a_kept_text_is_amended_as_a_whole_or_not_at_all(kind: Kind, store: Store) -> None:
     assert isinstance(store, Keeper)
     assert store.kept("findings") == ""
