@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from credwatch import __version__
-from credwatch.advice import advise
 from credwatch.counter import BySource
 from credwatch.exporting import OtlpExport
 from credwatch.fingerprint import fingerprint
@@ -97,7 +96,7 @@ class Instrumentation:
             provider,
             partial(expects_imds, environ),
             counter=BySource(__version__),
-            advise=advise if settings.warnings else None,
+            advise=_advise() if settings.warnings else None,
             began=began,
             probe_imds=settings.probe_imds,
         )
@@ -329,6 +328,12 @@ class Instrumentation:
         self.registry.forked()
         self.recorder.forked()
         self.worker.forked()
+
+
+def _advise() -> Callable[..., Any]:
+    from credwatch.advice import advise  # noqa: PLC0415 - few ask for warnings
+
+    return advise
 
 
 def _rpc(opt_in: str) -> str:
