@@ -67,9 +67,7 @@ _OBJECT_READS = frozenset({("s3", "GetObject"), ("s3", "HeadObject")})
 # User: <arn> is not authorized to perform: <action> on resource: <arn> because no <type> policy allows ...
 # ... with an explicit deny in a <type> policy  (IAM user guide, "Troubleshoot access denied error messages")
 # texts, compiled when the first denial comes: most processes see none
-_MESSAGE = (
-    r"not authorized to perform:? ([A-Za-z0-9-]{1,64}):([A-Za-z0-9*]{1,128})(?: on resource:? \"?([^\s\"]+))?"
-)
+_MESSAGE = r"not authorized to perform:? ([A-Za-z0-9-]{1,64}):([A-Za-z0-9*]{1,128})(?: on resource:? \"?([^\s\"]+))?"
 _LAYER = r"(?:no|explicit deny in an?) (?:([a-z-]+(?: control)?) polic(?:y|ies)|(permissions boundary))"
 
 
