@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 import time
@@ -70,7 +69,6 @@ def test_a_process_tells_what_it_did(tmp_path: Path, receiver: Receiver, code: s
 
 
 WORKER = """
-import os
 import boto3
 from celery import Celery
 
