@@ -30,7 +30,7 @@ verify: lint $(ASYNC_READY) $(COEXIST_READY)    ## everything at its full size, 
 bench: $(READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
 	$(BIN)/python -m tests.bench $(BENCH); recorder=$$?; $(BIN)/python -m tests.bench.policy && exit $$recorder
 
-soak: $(READY)    ## minutes of load, memory flat: the agent takes ten million points (SOAK="agent 1000000": fewer)
+soak: $(READY)    ## minutes of load, memory flat: the agent takes ten million points (SOAK=recorder: a million calls)
 	$(BIN)/python -m tests.soak $(SOAK)
 
 lint: $(READY)    ## ruff and mypy strict
