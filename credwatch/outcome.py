@@ -68,7 +68,11 @@ _OBJECT_READS = frozenset({("s3", "GetObject"), ("s3", "HeadObject")})
 # ... with an explicit deny in a <type> policy  (IAM user guide, "Troubleshoot access denied error messages")
 # texts, compiled when the first denial comes: most processes see none
 _MESSAGE = r"not authorized to perform:? ([A-Za-z0-9-]{1,64}):([A-Za-z0-9*]{1,128})(?: on resource:? \"?([^\s\"]+))?"
-_LAYER = r"(?:no|explicit deny in an?) (?:([a-z-]+(?: control)?) polic(?:y|ies)|(permissions boundary))"
+# a closed list: a message is text that others write
+_LAYER = (
+    r"(?:no|explicit deny in an?) (?:(identity-based|resource-based|session|service control|resource control|"
+    r"VPC endpoint) polic(?:y|ies)|(permissions boundary))"
+)
 
 
 class Outcome(NamedTuple):
