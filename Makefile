@@ -27,7 +27,7 @@ test: lint $(ASYNC_READY) $(COEXIST_READY)    ## what CI runs, under five minute
 verify: lint $(ASYNC_READY) $(COEXIST_READY)    ## everything at its full size, under an hour
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -s
 
-bench: $(READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
+bench: $(READY) $(COEXIST_READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
 	$(BIN)/python -m tests.bench $(BENCH); recorder=$$?; $(BIN)/python -m tests.bench.policy && exit $$recorder
 
 soak: $(READY)    ## minutes of load, memory flat: the agent takes ten million points (SOAK=recorder: a million calls)

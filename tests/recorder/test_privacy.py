@@ -45,9 +45,11 @@ _OF_RESOURCES = {semconv.RESOURCES, "server.address"}
 
 MESSAGES = (
     "{text}",
-    "User: arn:aws:iam::123456789012:user/{text} is not authorized to perform: s3:GetObject on resource: "
-    + '"arn:aws:s3:::{bucket}/{key}" because no identity-based policy allows the s3:GetObject action',
-    "User: {text} is not authorized to perform: kms:Decrypt on resource: {text} with an explicit deny in a {text} policy",
+    (
+        "User: arn:aws:iam::123456789012:user/{text} is not authorized to perform: s3:GetObject on resource: "
+        '"arn:aws:s3:::{bucket}/{key}" because no identity-based policy allows the s3:GetObject action'
+    ),
+    "{text} is not authorized to perform: kms:Decrypt on resource: {text} with an explicit deny in a {text} policy",
 )
 
 
