@@ -51,7 +51,7 @@ def told(tmp_path: Path, code: str, receiver: Receiver) -> int:
     done = subprocess.run(
         [PYTHON, str(script)], env=environment(receiver, PATIENT), capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
 
