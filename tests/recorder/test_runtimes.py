@@ -69,6 +69,7 @@ def test_a_process_tells_what_it_did(tmp_path: Path, receiver: Receiver, code: s
 
 
 WORKER = """
+import os
 import boto3
 from celery import Celery
 
@@ -113,6 +114,7 @@ def test_celery_workers_that_are_replaced_tell_their_counts(tmp_path: Path, rece
             threading.Event().wait(0.05)
         worker.terminate()  # warm: children end when they have done their task
         printed, _ = worker.communicate(timeout=120)
+    assert tally.exists(), printed
     made = Counter(tally.read_text().split())
     assert (worker.returncode, sum(made.values())) == (0, TASKS), printed
     assert len(made) > 2  # of two children, one was replaced
