@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ASYNC := .venv-async
 ASYNC_READY := $(ASYNC)/.ready
+COEXIST := .venv-coexist
+COEXIST_READY := $(COEXIST)/.ready
 COLLECTOR := .collector/otelcol
 JOBS ?= 2
 SOAK ?= agent
@@ -19,16 +21,16 @@ demo: $(READY) $(ASYNC_READY)    ## the demo world, the report on it, a trace (K
 check: lint    ## lint and the fast tests, under a minute
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not verify" -q
 
-test: lint $(ASYNC_READY)    ## what CI runs, under five minutes
+test: lint $(ASYNC_READY) $(COEXIST_READY)    ## what CI runs, under five minutes
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not verify"
 
-verify: lint $(ASYNC_READY)    ## everything at its full size, under an hour
+verify: lint $(ASYNC_READY) $(COEXIST_READY)    ## everything at its full size, under an hour
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -s
 
-bench: $(READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
+bench: $(READY) $(COEXIST_READY)    ## the benchmark tables: interleaved, medians, ratios, instructions
 	$(BIN)/python -m tests.bench $(BENCH); recorder=$$?; $(BIN)/python -m tests.bench.policy && exit $$recorder
 
-soak: $(READY)    ## minutes of load, memory flat: the agent takes ten million points (SOAK="agent 1000000": fewer)
+soak: $(READY)    ## minutes of load, memory flat: the agent takes ten million points (SOAK=recorder: a million calls)
 	$(BIN)/python -m tests.soak $(SOAK)
 
 lint: $(READY)    ## ruff and mypy strict
@@ -45,11 +47,11 @@ operations: $(READY)    ## regenerate what the map takes from botocore and iamda
 	$(BIN)/python -m tests.recorder.operations.generate
 
 lock: $(READY)    ## pin and hash requirements/*.in again
-	for n in bootstrap dev async; do $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes \
+	for n in bootstrap dev async coexist; do $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes \
 	  --prerelease=if-necessary-or-explicit --no-header --upgrade requirements/$$n.in -o requirements/$$n.txt -q; done
 
 clean:    ## remove the environment and everything generated
-	rm -rf $(VENV) $(ASYNC) .collector .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ASYNC) $(COEXIST) .collector .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml agent/pyproject.toml credwatch.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -63,6 +65,13 @@ $(ASYNC_READY): requirements/async.txt pyproject.toml credwatch.pth $(READY)
 	test -x $(ASYNC)/bin/python || $(PYTHON) -m venv --without-pip $(ASYNC)
 	$(BIN)/uv pip install -q --python $(ASYNC)/bin/python --require-hashes -r requirements/async.txt
 	$(BIN)/uv pip install -q --python $(ASYNC)/bin/python --no-deps --no-build-isolation -e .
+	touch $@
+
+# other instrumentations of botocore; the distribution of one pins OpenTelemetry
+$(COEXIST_READY): requirements/coexist.txt pyproject.toml credwatch.pth $(READY)
+	test -x $(COEXIST)/bin/python || $(PYTHON) -m venv --without-pip $(COEXIST)
+	$(BIN)/uv pip install -q --python $(COEXIST)/bin/python --require-hashes -r requirements/coexist.txt
+	$(BIN)/uv pip install -q --python $(COEXIST)/bin/python --no-deps --no-build-isolation -e .
 	touch $@
 
 $(COLLECTOR): examples/collector/builder.yaml

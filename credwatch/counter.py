@@ -6,17 +6,15 @@ in a call; where the application has no MeterProvider, nothing is made.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
-
-from opentelemetry import metrics
+from typing import TYPE_CHECKING, Any
 
 from credwatch import semconv
-from credwatch.reporting import Counted
 
-# the API's stand-in for a provider that nobody has set
-_NONE = (metrics.NoOpMeterProvider, getattr(metrics, "_internal", metrics).__dict__.get("_ProxyMeterProvider", ()))
+if TYPE_CHECKING:
+    from credwatch.reporting import Counted
 
 
 class BySource:
@@ -30,12 +28,12 @@ class BySource:
 
     def wanted(self) -> bool:
         """Return whether the application has a MeterProvider."""
-        return not isinstance(metrics.get_meter_provider(), _NONE)
+        return _provider() is not None
 
     def update(self, entries: Iterable[Counted]) -> None:
         """Bring the counter to the ledger's counts, as far as their sources are settled."""
-        provider = metrics.get_meter_provider()
-        if isinstance(provider, _NONE):
+        provider = _provider()
+        if provider is None:
             return
         if provider is not self._provider:
             unit, meaning = semconv.METRICS[semconv.CALLS_BY_SOURCE]
@@ -55,3 +53,15 @@ class BySource:
     def forked(self) -> None:
         """In a child: the counts are the parent's."""
         self._added.clear()
+
+
+def _provider() -> Any:
+    """Return the application's MeterProvider, None where it has set none."""
+    metrics = sys.modules.get("opentelemetry.metrics")
+    if metrics is None:  # whoever sets a provider has imported this: nobody has, and it takes milliseconds
+        return None
+    # the API's stand-ins for a provider that nobody has set
+    internal = getattr(metrics, "_internal", metrics)
+    stand_ins = (metrics.NoOpMeterProvider, getattr(internal, "_ProxyMeterProvider", ()))
+    provider = metrics.get_meter_provider()
+    return None if isinstance(provider, stand_ins) else provider

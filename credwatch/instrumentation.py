@@ -6,6 +6,7 @@ are blind, each a row with its reason. All edges (clock, environment, network) m
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import logging
 import os
@@ -15,8 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from credwatch import __version__
-from credwatch.advice import advise
+from credwatch import __version__, exporting
 from credwatch.counter import BySource
 from credwatch.exporting import OtlpExport
 from credwatch.fingerprint import fingerprint
@@ -97,7 +97,7 @@ class Instrumentation:
             provider,
             partial(expects_imds, environ),
             counter=BySource(__version__),
-            advise=advise if settings.warnings else None,
+            advise=_advise() if settings.warnings else None,
             began=began,
             probe_imds=settings.probe_imds,
         )
@@ -163,6 +163,7 @@ class Instrumentation:
 
     def hook(self, emitter: Any) -> None:
         """Follow the calls of a session or a client; a second time changes nothing."""
+        _load_map()
         for event, handler in self._events:
             emitter.register_first(event, handler, unique_id=f"{self._unique_id}-{event}")
 
@@ -329,6 +330,19 @@ class Instrumentation:
         self.registry.forked()
         self.recorder.forked()
         self.worker.forked()
+
+
+def _load_map() -> None:
+    """Import what the first call needs: before it, and in no fork's middle."""
+    if "credwatch.operations.compiled" not in sys.modules:
+        with exporting.importing:  # nobody holds it for long: the worker starts after the first call
+            importlib.import_module("credwatch.operations.compiled")
+
+
+def _advise() -> Callable[..., Any]:
+    from credwatch.advice import advise  # noqa: PLC0415 - few ask for warnings
+
+    return advise
 
 
 def _rpc(opt_in: str) -> str:

@@ -66,10 +66,13 @@ _OBJECT_READS = frozenset({("s3", "GetObject"), ("s3", "HeadObject")})
 
 # User: <arn> is not authorized to perform: <action> on resource: <arn> because no <type> policy allows ...
 # ... with an explicit deny in a <type> policy  (IAM user guide, "Troubleshoot access denied error messages")
-_MESSAGE = re.compile(
-    r"not authorized to perform:? ([A-Za-z0-9-]{1,64}):([A-Za-z0-9*]{1,128})(?: on resource:? \"?([^\s\"]+))?"
+# texts, compiled when the first denial comes: most processes see none
+_MESSAGE = r"not authorized to perform:? ([A-Za-z0-9-]{1,64}):([A-Za-z0-9*]{1,128})(?: on resource:? \"?([^\s\"]+))?"
+# a closed list: a message is text that others write
+_LAYER = (
+    r"(?:no|explicit deny in an?) (?:(identity-based|resource-based|session|service control|resource control|"
+    r"VPC endpoint) polic(?:y|ies)|(permissions boundary))"
 )
-_LAYER = re.compile(r"(?:no|explicit deny in an?) (?:([a-z-]+(?: control)?) polic(?:y|ies)|(permissions boundary))")
 
 
 class Outcome(NamedTuple):
@@ -107,11 +110,11 @@ def classify(service: str, operation: str, status: int, code: str, message: str)
 
 
 def _denial(object_read: bool, message: str) -> Outcome:
-    named = _MESSAGE.search(message)
+    named = re.search(_MESSAGE, message)
     if named is None:
         # without s3:ListBucket, S3 answers 403 for an object that does not exist
         return Outcome("denied-or-missing" if object_read else "denied")
-    layer = _LAYER.search(message)
+    layer = re.search(_LAYER, message)
     # SNS and others write their prefix in capitals; IAM does not tell them apart
     action = f"{named[1].lower()}:{named[2]}"
     return Outcome("denied", (layer[1] or layer[2]) if layer else "", action, _arn(named[3]))

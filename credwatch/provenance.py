@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -57,8 +56,7 @@ _ROLE_SOURCES = frozenset(
 _POD_IDENTITY_HOSTS = frozenset({"169.254.170.23", "fd00:ec2::23"})
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Whose permissions signed, and by which way the keys came. Unknown parts are empty."""
 
     source: str
@@ -238,7 +236,7 @@ class Registry:
         laundered = method in _LITERAL_METHODS and not inner
         if not laundered or fact.identity.source not in _ROLE_SOURCES | {"unknown"}:
             return fact
-        return self._intern(replace(fact.identity, laundered=True), fact.question)
+        return self._intern(fact.identity._replace(laundered=True), fact.question)
 
     def _by_method(self, key_id: str, method: str) -> tuple[Identity, Question | None]:
         kind = key_type(key_id)
@@ -263,11 +261,11 @@ class Registry:
     def _placed(self, identity: Identity, question: Question) -> tuple[Identity, Question | None]:
         """Return the identity as far as its place is known, and the question if it is still open."""
         if identity.credential_type == "long-lived":  # no role has such a key, whatever the endpoint says
-            return replace(identity, source="unknown"), None
+            return identity._replace(source="unknown"), None
         if question.kind == "container" and self._surroundings.pod_identity:
-            return replace(identity, source="eks-pod-identity"), None
+            return identity._replace(source="eks-pod-identity"), None
         if question.kind == "container" and not self._surroundings.task_metadata:
-            return replace(identity, source="container-other"), None
+            return identity._replace(source="container-other"), None
         answer = self._answers.get(question)
         return (identity, question) if answer is None else (_apply(identity, question, answer), None)
 
@@ -340,9 +338,8 @@ def _apply(identity: Identity, question: Question, answer: Answer) -> Identity:
     source = genuine if answer.genuine else other
     if identity.chain:  # the question was about where the chain begins
         *hops, root = identity.chain
-        return replace(identity, chain=(*hops, root._replace(source=source)))
-    return replace(
-        identity,
+        return identity._replace(chain=(*hops, root._replace(source=source)))
+    return identity._replace(
         source=source,
         account_id=identity.account_id or answer.account_id,
         instance_profile_arn=answer.instance_profile_arn,

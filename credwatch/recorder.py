@@ -373,7 +373,7 @@ class Recorder:
     def _usage(self, call: Call, origin: Origin, outcome: Outcome) -> UsageKey:
         resolution = self._resolve(call, outcome)
         if outcome.action:
-            resolution, outcome = _named(resolution, outcome)
+            resolution, outcome = _named(resolution, outcome, self._detail)
         return UsageKey(origin, call.service, call.operation, resolution, call.region, outcome, call.site)
 
     def _resolve(self, call: Call, outcome: Outcome) -> Resolution:
@@ -434,12 +434,20 @@ def _refused(call: Call, status: int, error: Mapping[str, Any]) -> Outcome:
     return classify(call.service, call.operation, status, call.code, str(error.get("Message", "")))
 
 
-def _named(resolution: Resolution, outcome: Outcome) -> tuple[Resolution, Outcome]:
+def _named(resolution: Resolution, outcome: Outcome, detail: str) -> tuple[Resolution, Outcome]:
     """The message of a denial names what was checked: it beats the map, and is part of the resolution then."""
     arns = dict(resolution.authorizations).get(outcome.action, ())
-    if outcome.resource and resolution.authorizations:
-        arns = (outcome.resource,)
+    if outcome.resource and resolution.authorizations and detail != "none":
+        arns = (outcome.resource if detail == "full" else _container(outcome.resource),)
     return resolution._replace(authorizations=((outcome.action, arns),)), Outcome(outcome.name, outcome.layer)
+
+
+def _container(arn: str) -> str:
+    """Return the ARN without an object's key: of all resources that messages name, S3's objects alone are finer."""
+    if not arn.startswith("s3", len("arn:") + len(arn.split(":", 2)[1]) + 1):
+        return arn
+    head, slash, _ = arn.partition("/object/" if ":accesspoint/" in arn else "/")
+    return f"{head}{slash}*" if slash else arn
 
 
 def _nested() -> bool:

@@ -49,7 +49,7 @@ def key_type(key_id: str) -> str:
 
 
 # AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/s3/aws4_request, SignedHeaders=…
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/(?:[^/,]+)/([^,]*?)/?aws4_request")
+_CREDENTIAL = r"Credential=([^/,\s]+)/(?:[^/,]+)/([^,]*?)/?aws4_request"
 
 
 def _from_authorization(value: str) -> Signature:
@@ -64,7 +64,7 @@ def _from_authorization(value: str) -> Signature:
 
 
 def _from_credential(value: str) -> Signature:
-    match = _CREDENTIAL.search(value)
+    match = re.search(_CREDENTIAL, value)
     if match is None:
         return UNREADABLE
     return _scoped("sigv4a" if value.startswith("AWS4-ECDSA") else "header", match[1], match[2])

@@ -32,7 +32,7 @@ _SUPPRESS = (
     "suppress_instrumentation",
 )
 _CACHE_LIMIT = 2_048
-_PORT = re.compile(r":\d+$", re.ASCII)  # not the last group of `[::1]`
+_PORT = r":[0-9]+$"  # not the last group of `[::1]`
 
 
 def capture() -> Context:
@@ -145,7 +145,7 @@ class Spans:
             attributes["error.type"] = call.code
         host = _host(call.url)
         if host:
-            name, _, port = host.rpartition(":") if _PORT.search(host) else (host, "", "")
+            name, _, port = host.rpartition(":") if re.search(_PORT, host) else (host, "", "")
             attributes["server.address"] = name.strip("[]")
             if port:
                 attributes["server.port"] = int(port)

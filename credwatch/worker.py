@@ -13,13 +13,12 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from opentelemetry import trace
 from opentelemetry.trace import TracerProvider
 
 from credwatch import semconv
-from credwatch.advice import Warned
 from credwatch.counter import BySource
 from credwatch.guard import Guard
 from credwatch.ledger import Ledger
@@ -28,6 +27,9 @@ from credwatch.recorder import Call, Recorder, UsageKey
 from credwatch.reporting import Report
 from credwatch.telemetry import Point, Spans
 from credwatch.workload import Fetch, describe, ec2, ecs, imds_base, probe
+
+if TYPE_CHECKING:
+    from credwatch.advice import Warned
 
 logger = logging.getLogger("credwatch")
 

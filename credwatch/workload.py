@@ -27,7 +27,7 @@ POD_IDENTITY = "credwatch.eks.identity"
 # where the agent of EKS Pod Identity answers; the same variable may name other endpoints
 _POD_AGENTS = ("http://169.254.170.23/", "http://[fd00:ec2::23]/")
 
-_ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+")
+_ARN = r"arn:[^:]+:[^:]+:[^:]*:[^:]*:.+"
 _LONGEST = 2_048  # characters; the longest ARN of AWS
 _LAUNCH_TYPES = frozenset({"ec2", "fargate", "external"})
 
@@ -59,7 +59,7 @@ def ecs(metadata: str, fetch: Fetch) -> dict[str, str] | None:
     """
     task = _document(fetch("GET", f"{metadata}/task", {}))
     arn = _text(task, "TaskARN")
-    if not _ARN.fullmatch(arn):
+    if not re.fullmatch(_ARN, arn):
         return None
     container = _document(fetch("GET", metadata, {}))
     launch = _text(task, "LaunchType").lower()
@@ -98,7 +98,7 @@ def ec2(base: str, fetch: Fetch) -> dict[str, str] | None:
     identity = _document(fetch("GET", f"{base}/latest/dynamic/instance-identity/document", headers))
     profile = _document(fetch("GET", f"{base}/latest/meta-data/iam/info", headers))
     instance, arn = _text(identity, "instanceId"), _text(profile, "InstanceProfileArn")
-    if not instance or not _ARN.fullmatch(arn):
+    if not instance or not re.fullmatch(_ARN, arn):
         return None
     return {
         "host.id": instance,

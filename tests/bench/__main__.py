@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tests.bench import compare, measure
-from tests.bench.measure import AGAIN, ROWS, added
+from tests.bench.measure import AGAIN, COEXIST, ROWS, added, base_of
 
 LEDGER_INSTRUCTIONS = 45_000
 RESOLVE_INSTRUCTIONS = 15_000
@@ -43,20 +43,19 @@ class Gate(NamedTuple):
 
 
 def time_table(took: Mapping[str, list[float]]) -> list[str]:
-    lines = [f"{'microseconds a call':22}{'median':>10}{'added':>10}{'of bare':>10}"]
-    bare = statistics.median(took["bare"])
-    for row in ROWS:
-        more = added(dict(took), row)
+    lines = [f"{'microseconds a call':24}{'median':>10}{'added':>10}{'of bare':>10}"]
+    for row in took:
+        more, bare = added(dict(took), row), statistics.median(took[base_of(row)])
         name = "bare again (noise)" if row == AGAIN else row
-        lines.append(f"{name:22}{statistics.median(took[row]):10.1f}{more:+10.1f}{more / bare:+10.1%}")
+        lines.append(f"{name:24}{statistics.median(took[row]):10.1f}{more:+10.1f}{more / bare:+10.1%}")
     return lines
 
 
 def count_table(counts: Mapping[str, float]) -> list[str]:
-    lines = [f"{'instructions a call':22}{'all':>10}{'added':>10}{'of bare':>10}"]
+    lines = [f"{'instructions a call':24}{'all':>10}{'added':>10}{'of bare':>10}"]
     for row, count in counts.items():
-        more = count - counts["bare"]
-        lines.append(f"{row:22}{count:10,.0f}{more:+10,.0f}{more / counts['bare']:+10.1%}")
+        bare = counts[base_of(row)]
+        lines.append(f"{row:24}{count:10,.0f}{count - bare:+10,.0f}{count / bare - 1:+10.1%}")
     return lines
 
 
@@ -84,14 +83,18 @@ def _counts(rows: tuple[str, ...], call: str, calls: int) -> dict[str, float]:
 
 
 def _run(call: str, quick: bool) -> list[Gate]:
-    took = measure.microseconds(call, rounds=2 if quick else 16, calls=20 if quick else 150)
+    others = () if quick else measure.others()
+    rows = ROWS + others
+    took = measure.microseconds(call, rounds=2 if quick else len(rows), calls=20 if quick else 150, rows=rows)
+    if not quick and not any(row.endswith(COEXIST) for row in others):
+        print("\nNOT MEASURED: ADOT and ddtrace: run `make .venv-coexist/.ready`")
     print(f"\n{call}, {len(took['bare'])} interleaved rounds", *time_table(took), sep="\n")
     if not measure.valgrind():
         print("\nNOT MEASURED: instructions, and the gates on them: install valgrind")
         gates = []
     else:
-        rows = ("bare", "ledger") if quick else tuple(row for row in ROWS if row != AGAIN)
-        counts = _counts(rows, call, 50 if quick else 100)
+        counted = ("bare", "ledger") if quick else tuple(row for row in rows if row != AGAIN)
+        counts = _counts(counted, call, 50 if quick else 100)
         print("\n" + "\n".join(count_table(counts)))
         gates = ledger_gates(counts) if quick else ledger_gates(counts) + span_gates(counts)
         if not quick:

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 WARM_UP = 30
+OURS = frozenset({"ledger", "own", "enrich"})
 
 
 def _provide(sampler: Any) -> None:
@@ -41,14 +42,41 @@ def _credwatch(spans: str) -> None:
     credwatch.instrument()
 
 
+def _adot() -> None:
+    # what its distro does before it loads the instrumentors
+    from amazon.opentelemetry.distro.patches._instrumentation_patch import apply_instrumentation_patches
+
+    apply_instrumentation_patches()
+    _contrib()
+
+
+def _ddtrace() -> None:
+    os.environ.update(DD_INSTRUMENTATION_TELEMETRY_ENABLED="false", DD_REMOTE_CONFIGURATION_ENABLED="false")
+    import ddtrace
+    from ddtrace.trace import TraceFilter, tracer
+
+    class Drop(TraceFilter):  # type: ignore[misc]  # its types are in an environment of its own
+        def process_trace(self, trace: list[Any]) -> None:
+            """Send nothing, as the other rows do."""
+
+    tracer.configure(trace_processors=[Drop()])
+    ddtrace.patch(botocore=True)
+
+
 def _configure(name: str) -> None:
-    """`what[:sampled|unsampled]`: the rows of `tests.bench.measure.ROWS`."""
+    """`what[:sampled|unsampled]`: the rows of `tests.bench.measure`, without their environment."""
     what, _, sampled = name.partition(":")
     if sampled:
         _provide(ALWAYS_ON if sampled == "sampled" else ALWAYS_OFF)
     if what in {"contrib", "enrich"}:
         _contrib()
-    if what in {"ledger", "own", "enrich"}:
+    elif what == "adot":
+        _adot()
+    elif what == "ddtrace":
+        _ddtrace()
+    elif what == "csm":
+        os.environ["AWS_CSM_ENABLED"] = "true"  # datagrams to a local port, where nothing listens
+    if what in OURS:
         _credwatch({"ledger": "off", "own": "own", "enrich": "auto"}[what])
 
 
@@ -90,7 +118,7 @@ def _call(name: str) -> Callable[[], object]:
 
 
 def _drain(configuration: str) -> Callable[[], None]:
-    if configuration.partition(":")[0] in {"bare", "contrib"}:
+    if configuration.partition(":")[0] not in OURS:
         return lambda: None
     from credwatch.instrumentor import active
 

@@ -33,6 +33,29 @@ ROWS = (
 )
 
 
+COEXIST = "@coexist"
+OTHERS = (
+    "csm",
+    f"bare{COEXIST}",
+    f"own:sampled{COEXIST}",
+    f"contrib:sampled{COEXIST}",
+    f"adot:sampled{COEXIST}",
+    f"ddtrace{COEXIST}",
+)
+"""Rows of other tools, beside no gate. `.venv-coexist` has another botocore: its rows are measured
+against the bare call there."""
+
+
+def others() -> tuple[str, ...]:
+    """Return the rows of other tools that can be measured here."""
+    return OTHERS if (ROOT / ".venv-coexist" / "bin" / "python").exists() else OTHERS[:1]
+
+
+def base_of(row: str) -> str:
+    """Return the row that a row adds to."""
+    return f"bare{COEXIST}" if row.endswith(COEXIST) else "bare"
+
+
 def valgrind() -> bool:
     """Return whether instructions can be counted on this machine."""
     return shutil.which("valgrind") is not None and shutil.which("callgrind_control") is not None
@@ -53,7 +76,8 @@ def _environment() -> dict[str, str]:
 
 
 def _command(row: str, call: str) -> list[str]:
-    return [sys.executable, "-m", "tests.bench.child", "bare" if row == AGAIN else row, call]
+    python = str(ROOT / ".venv-coexist" / "bin" / "python") if row.endswith(COEXIST) else sys.executable
+    return [python, "-m", "tests.bench.child", "bare" if row == AGAIN else row.removesuffix(COEXIST), call]
 
 
 # --- microseconds
@@ -82,23 +106,23 @@ def _ask(child: subprocess.Popen[str], calls: int) -> float:
     return float(answer) / 1_000
 
 
-def microseconds(call: str, rounds: int, calls: int) -> dict[str, list[float]]:
+def microseconds(call: str, rounds: int, calls: int, rows: Sequence[str] = ROWS) -> dict[str, list[float]]:
     """Return the microseconds per call of each row, a value for each round; rows take turns within a round."""
-    took: dict[str, list[float]] = {row: [] for row in ROWS}
-    with _children(ROWS, call) as children:
+    took: dict[str, list[float]] = {row: [] for row in rows}
+    with _children(rows, call) as children:
         for child in children.values():
             _ask(child, calls)  # the first is warm-up
         for number in range(rounds):
             # every row comes first, and last, equally often
-            turn = number % len(ROWS)
-            for row in ROWS[turn:] + ROWS[:turn]:
+            turn = number % len(rows)
+            for row in (*rows[turn:], *rows[:turn]):
                 took[row].append(_ask(children[row], calls))
     return took
 
 
-def added(took: dict[str, list[float]], row: str, base: str = "bare") -> float:
-    """Return the median over rounds of what `row` took more than `base` in the same round."""
-    return statistics.median(one - other for one, other in zip(took[row], took[base], strict=True))
+def added(took: dict[str, list[float]], row: str) -> float:
+    """Return the median over rounds of what `row` took more than its bare call in the same round."""
+    return statistics.median(one - other for one, other in zip(took[row], took[base_of(row)], strict=True))
 
 
 # --- instructions

@@ -64,6 +64,11 @@ def test_status_and_code_give_the_outcome(service: str, operation: str, status: 
             "the iam:PassRole action",
             Outcome("denied", "permissions boundary", "iam:PassRole", "arn:aws:iam::123456789012:role/x"),
         ),
+        (
+            USER + "s3:ListBucket because no VPC endpoint policy allows it",
+            Outcome("denied", "VPC endpoint", "s3:ListBucket"),
+        ),
+        (USER + "s3:ListBucket because no secret policy allows it", Outcome("denied", "", "s3:ListBucket")),
         (USER + "ec2:DescribeTags", Outcome("denied", "", "ec2:DescribeTags", "")),
         ("Access Denied", Outcome("denied")),
         ("", Outcome("denied")),

@@ -246,3 +246,9 @@ def test_a_headers_file_that_is_not_there_is_one_sentence(tmp_path: Path, receiv
     assert "CREDWATCH_HEADERS_FILE" in done.stderr
     assert "sentinel" not in done.stderr
     assert receiver.points == []
+
+
+def test_the_map_is_loaded_with_the_first_session_and_not_in_a_call(tmp_path: Path, receiver: Receiver) -> None:
+    code = "loaded = lambda: print('credwatch.operations.compiled' in sys.modules)\n"
+    code = f"{PRELUDE}{code}loaded()\nboto3.client('s3', region_name='eu-west-1')\nloaded()"
+    assert run(tmp_path, code, receiver, CREDWATCH_ENABLED="1").stdout == "False\nTrue\n"

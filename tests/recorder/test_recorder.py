@@ -43,6 +43,32 @@ def test_a_denial_names_action_resource_and_layer(recording: Recording) -> None:
 
 
 @pytest.mark.parametrize(
+    ("detail", "named", "recorded"),
+    [
+        ("full", "arn:aws:s3:::bucket/a/key", ("arn:aws:s3:::bucket/a/key",)),
+        ("prefix", "arn:aws:s3:::bucket/a/key", ("arn:aws:s3:::bucket/*",)),
+        ("container", "arn:aws:s3:::bucket/a/key", ("arn:aws:s3:::bucket/*",)),
+        (
+            "container",
+            "arn:aws:s3:eu-west-1:123456789012:accesspoint/name/object/a/key",
+            ("arn:aws:s3:eu-west-1:123456789012:accesspoint/name/object/*",),
+        ),
+        ("container", "arn:aws:kms:eu-west-1:123456789012:key/id", ("arn:aws:kms:eu-west-1:123456789012:key/id",)),
+        ("none", "arn:aws:s3:::bucket/a/key", ()),
+    ],
+)
+def test_what_a_denial_names_is_no_finer_than_was_asked_for(
+    attach: Callable[..., Recording], detail: str, named: str, recorded: tuple[str, ...]
+) -> None:
+    recording = attach(resources=detail)
+    message = (
+        f"User: x is not authorized to perform: s3:GetObject on resource: {named} because no session policy allows"
+    )
+    swallowed(lambda: client("s3", error("AccessDenied", message)).get_object(**GET))
+    assert recording.only().authorizations == (("s3:GetObject", recorded),)
+
+
+@pytest.mark.parametrize(
     ("answer", "outcome"),
     [
         (error("NoSuchKey", status=404), "allowed"),

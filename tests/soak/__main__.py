@@ -1,12 +1,12 @@
-"""`python -m tests.soak agent [POINTS]`: a module each, with `main(size)`; exits with 1 where memory is not flat."""
+"""`python -m tests.soak agent|recorder [SIZE]`: a module each, with `main(size)`; exits with 1: memory is not flat."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.soak import agent
+from tests.soak import agent, recorder
 
-SOAKS = {"agent": agent.main}
+SOAKS = {"agent": agent.main, "recorder": recorder.main}
 
 
 def main(arguments: list[str]) -> int:

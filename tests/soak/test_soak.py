@@ -22,3 +22,10 @@ def test_memory_is_flat_where_the_end_of_a_run_needs_no_more_than_its_warm_part(
 def test_what_is_no_soak_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert "usage: python -m tests.soak" in capsys.readouterr().err
+
+
+@pytest.mark.verify
+def test_the_recorder_is_exact_and_flat(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = main(["recorder", "40000"])
+    printed = capsys.readouterr().out
+    assert ended == 0, printed
