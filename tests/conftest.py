@@ -31,6 +31,7 @@ JAEGER = ROOT / ".jaeger" / "jaeger"
 LEFT_OUT = {
     "collector": (COLLECTOR.exists, "the real Collector; `make collector` builds it and needs Go"),
     "jaeger": (JAEGER.exists, "the real Jaeger; `make jaeger` builds it and needs Go"),
+    "promtool": (lambda: bool(shutil.which("promtool")), "the alerts; `apt-get install prometheus`"),
     "browser": (lambda: bool(shutil.which("chromium")), "the page in a browser; `apt-get install chromium`"),
 }
 """Marks of tests that need what a newcomer may not have: whether it is here, and what to say where it is not."""
