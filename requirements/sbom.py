@@ -122,7 +122,7 @@ def _licence(name: str) -> dict[str, Any]:
         return {}
     if "License-Expression" in declared:
         return {"expression": declared["License-Expression"]}
-    named = declared["License"] if "License" in declared else ""
+    named = str(declared.json.get("license", ""))  # no `get` before Python 3.12
     return {"license": {"name": named}} if 0 < len(named) < 60 else {}
 
 

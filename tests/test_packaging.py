@@ -14,12 +14,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def run(*command: str | Path, codes: tuple[int, ...] = (0,), **environment: str) -> str:
+def run(*command: str | Path, **environment: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, env={**clean, **environment}, check=False
     )
-    assert done.returncode in codes, f"{command}: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
