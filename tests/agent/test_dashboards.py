@@ -6,17 +6,18 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from credwatch import semconv
-from credwatch_agent.exports import json as as_json
+from credwatch_agent.exports import prometheus
 from credwatch_agent.receiver import meters
-from credwatch_agent.snapshot import AccessKey
-from examples.dashboards import boards, report_metrics
+from credwatch_agent.snapshot import AccessKey, dumps
+from examples.dashboards import boards, key_age
 from tests.agent import test_report, worlds
 
 ROOT = Path(__file__).parents[2]
@@ -28,12 +29,14 @@ COUNTED = (semconv.SOURCE, semconv.SERVICE, semconv.OUTCOME)
 """Attributes of `credwatch.calls.by_source`."""
 
 BY_SOURCE = f"{semconv.CALLS_BY_SOURCE.replace('.', '_')}_total"
+OF_REPORT = set(re.findall(r"^# TYPE (\w+)", prometheus.render(test_report.report()), flags=re.MULTILINE))
 SERIES = {
     BY_SOURCE,
     *meters.COUNTERS,
     *meters.GAUGES,
     *(f"{meters.LATENCY}_{suffix}" for suffix in ("bucket", "sum", "count")),
-    *report_metrics.METRICS,
+    *OF_REPORT,
+    key_age.METRIC,
 }
 IN_PROMQL = SERIES | {name.replace(".", "_") for name in COUNTED}
 
@@ -74,7 +77,10 @@ def test_promql_names_only_what_the_agent_the_report_and_the_counter_tell() -> N
         "credwatch_agent_points_folded_total",
         "credwatch_agent_processes_folded_total",
         "credwatch_agent_processes_forgotten_total",
-        "credwatch_report_service_signs_with",
+        "credwatch_open_findings_by_id",
+        "credwatch_window_calls",
+        "credwatch_expired_exemptions",
+        "credwatch_snapshot_timestamp_seconds",
     }
 
 
@@ -99,21 +105,18 @@ def test_words_that_a_query_compares_with_are_in_the_vocabularies(word: str) -> 
             assert value in {*vocabulary, "nil"}
 
 
-def test_a_report_becomes_metrics_that_prometheus_reads() -> None:
-    key = AccessKey("0123", "arn:aws:iam::123456789012:user/ci", "Active", "2020-01-01T00:00:00+00:00")
-    report = json.loads(as_json.render(test_report.report()))
-    text = report_metrics.render(report, {"access_keys": [asdict(key)]})
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r'[a-z_]+(\{\w+="[^"\\]*"(,\w+="[^"\\]*")*\})? \d+', line) for line in lines)
-    assert {line.partition("{")[0].partition(" ")[0] for line in lines} == set(report_metrics.METRICS)
-    total = sum(int(line.split()[-1]) for line in lines if line.startswith("credwatch_report_findings"))
-    assert total == len(report["findings"]) > 0
-    assert worlds.ACCOUNT in text
+def test_the_age_of_keys_is_told_as_prometheus_reads_it() -> None:
+    user = f"arn:aws:iam::{worlds.ACCOUNT}:user/ci"
+    created = datetime.fromtimestamp(worlds.NOW / 10**9 - 90 * 86_400, timezone.utc).isoformat()
+    keys = tuple(AccessKey(str(n), user, status, created) for n, status in enumerate(("Active", "Inactive")))
+    text = key_age.render(json.loads(dumps(worlds.snapshot(access_keys=keys))))
+    (family,) = text_string_to_metric_families(text)
+    assert [(s.labels, s.value) for s in family.samples] == [({"user": user, "key": "0"}, 90 * 86_400)]
 
 
-@pytest.mark.parametrize("arguments", [[], ["/nowhere.json", "/nowhere.json"], [str(HERE / "rules.yaml")] * 2])
-def test_a_report_that_cannot_be_read_is_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_metrics.main(arguments) == 2
+@pytest.mark.parametrize("arguments", [[], ["/nowhere.json"], [str(HERE / "rules.yaml")], [str(HERE / "agent.json")]])
+def test_a_wrong_snapshot_is_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert key_age.main(arguments) == 2
     said = capsys.readouterr()
     assert (said.out, len(said.err.splitlines())) == ("", 1)
 
