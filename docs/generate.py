@@ -10,6 +10,7 @@ from credwatch import semconv
 from credwatch.settings import Settings
 from credwatch_agent.findings import RULES, Rule
 from docs import operation_coverage
+from examples.dashboards import boards
 from examples.demo import faults
 from tests.agent import scenario
 from tests.recorder.matrix import cells
@@ -175,6 +176,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "operation-coverage.md": operation_coverage.page,
     "coverage-matrix.md": coverage,
     "../examples/demo/expected.json": faults.written,
+    "../examples/dashboards/credentials.json": boards.credentials,
+    "../examples/dashboards/agent.json": boards.agent,
 }
 
 

@@ -23,11 +23,15 @@ for _name in [n for n in os.environ if n.startswith(("AWS_", "CREDWATCH_", "OTEL
     if _name not in {"CREDWATCH_TESTS_NO_SKIP", "AWS_EC2_METADATA_DISABLED"}:
         del os.environ[_name]
 
-COLLECTOR = Path(__file__).parent.parent / ".collector" / "otelcol"
+ROOT = Path(__file__).parent.parent
+COLLECTOR = ROOT / ".collector" / "otelcol"
+JAEGER = ROOT / ".jaeger" / "jaeger"
 
 
 LEFT_OUT = {
     "collector": (COLLECTOR.exists, "the real Collector; `make collector` builds it and needs Go"),
+    "jaeger": (JAEGER.exists, "the real Jaeger; `make jaeger` builds it and needs Go"),
+    "promtool": (lambda: bool(shutil.which("promtool")), "the alerts; `apt-get install prometheus`"),
     "browser": (lambda: bool(shutil.which("chromium")), "the page in a browser; `apt-get install chromium`"),
 }
 """Marks of tests that need what a newcomer may not have: whether it is here, and what to say where it is not."""

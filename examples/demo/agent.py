@@ -22,10 +22,10 @@ class Agent:
 
 
 @contextmanager
-def serving(db: Path, port: int = 0, *more: str) -> Iterator[Agent]:
+def serving(db: Path, port: int = 0, *more: str, python: str = sys.executable) -> Iterator[Agent]:
     """Run `credwatch-agent serve` on a loopback port, a free one if 0; at the end it is told to stop, by process id."""
     options = ["--db", str(db), "--port", str(port), "--grpc-port", "off", *more]
-    command = [sys.executable, "-m", "credwatch_agent", "serve", *options]
+    command = [python, "-m", "credwatch_agent", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment({})) as process:
         try:
             yield Agent(_wait(process), db)

@@ -94,12 +94,15 @@ class Collector:
 
     def start(self) -> None:
         """Start it; return when it takes telemetry."""
-        self.process = run_collector("--config", str(CONFIG), *self._options, environ=self._environ)
+        self.process = self._run()
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self.process.stderr, ready))
         self._reader.start()
         until(lambda: ready.is_set() or self.process.poll() is not None, "the Collector to start")
         assert self.process.poll() is None, "".join(self.log)
+
+    def _run(self) -> subprocess.Popen[str]:
+        return run_collector("--config", str(CONFIG), *self._options, environ=self._environ)
 
     def _read(self, lines: Iterable[str], ready: threading.Event) -> None:
         for line in lines:
