@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +31,27 @@ COLLECTOR = ROOT / ".collector" / "otelcol"
 JAEGER = ROOT / ".jaeger" / "jaeger"
 
 
+def _wheel(name: str) -> tuple[Callable[[], bool], str]:
+    here = f"Python {platform.python_version()} on {sys.platform} {platform.machine()}"
+    return lambda: importlib.util.find_spec(name) is not None, f"{name}; requirements/dev.in knows no wheel for {here}"
+
+
+WHEELS = {name: _wheel(name) for name in ("rotel", "atheris")}
+
 LEFT_OUT = {
     "collector": (COLLECTOR.exists, "the real Collector; `make collector` builds it and needs Go"),
     "jaeger": (JAEGER.exists, "the real Jaeger; `make jaeger` builds it and needs Go"),
     "promtool": (lambda: bool(shutil.which("promtool")), "the alerts; `apt-get install prometheus`"),
     "browser": (lambda: bool(shutil.which("chromium")), "the page in a browser; `apt-get install chromium`"),
+    **WHEELS,
 }
 """Marks of tests that need what a newcomer may not have: whether it is here, and what to say where it is not."""
 
 
 def _left_out() -> dict[str, str]:
-    """A newcomer needs neither Go nor a browser; CI leaves out nothing, and fails where something is not there."""
-    if os.environ.get("CREDWATCH_TESTS_NO_SKIP"):
-        return {}
-    return {mark: sentence for mark, (here, sentence) in LEFT_OUT.items() if not here()}
+    """A newcomer needs neither Go nor a browser; CI leaves out only what no Python like its own can have, or fails."""
+    may = WHEELS if os.environ.get("CREDWATCH_TESTS_NO_SKIP") else LEFT_OUT
+    return {mark: sentence for mark, (here, sentence) in may.items() if not here()}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -30,7 +30,8 @@ class ServiceRow:
     """One service: what it signs with, and how much of what its role grants it used.
 
     `sources` and `roles` are sorted; `granted` is None where no role of it is in the snapshot.
-    `exact`: all its processes ended and reported their totals. `worst` is its worst finding.
+    `exact`: all its processes ended and reported their totals. `worst` is its worst finding
+    that is not exempted.
     """
 
     name: str
@@ -116,7 +117,11 @@ def lived(
     of_tags, problems = tagged(snapshot.roles, (rule.id for rule in RULES))
     complete = bool(report.services) and not report.incomplete
     lives, after = live(history, report.findings, (*exemptions, *of_tags), report.now_ns, complete=complete)
-    return replace(report, life=lives, unknown=(*report.unknown, *problems)), after
+    counted = _concerning(each for each in report.findings if lives.of(each).status is not Status.EXEMPTED)
+    services = tuple(
+        replace(row, worst=_worst((row.name, row.service, *row.roles), counted)) for row in report.services
+    )
+    return replace(report, services=services, life=lives, unknown=(*report.unknown, *problems)), after
 
 
 def build(
@@ -198,7 +203,7 @@ def _services(joined: Joined, views: dict[str, RoleView], findings: tuple[Findin
 _Concerning = Mapping[str, "list[tuple[tuple[int, bool, int], Finding]]"]
 
 
-def _concerning(findings: tuple[Finding, ...]) -> _Concerning:
+def _concerning(findings: Iterable[Finding]) -> _Concerning:
     """Return findings by subject and by role, each with its rank: the worst first, then those of a workload."""
     found: defaultdict[str, list[tuple[tuple[int, bool, int], Finding]]] = defaultdict(list)
     for position, one in enumerate(findings):
@@ -206,6 +211,11 @@ def _concerning(findings: tuple[Finding, ...]) -> _Concerning:
         for name in {one.subject, one.role_arn}:
             found[name].append((rank, one))
     return found
+
+
+def _worst(names: Iterable[str], findings: _Concerning) -> Finding | None:
+    concerning = (ranked for name in {*names} for ranked in findings.get(name, ()))
+    return min(concerning, key=lambda ranked: ranked[0], default=(None, None))[1]
 
 
 def _key(workload: Workload) -> tuple[str, str]:
@@ -223,18 +233,18 @@ def _service(
     arns = sorted({one.role_arn for one in signed if one.role_arn})
     granted = {action for arn in arns if arn in views for action in views[arn].actions}
     used = {action for one in signed if one.usage.outcome == "allowed" for action in one.usage.actions}
-    concerning = [ranked for name in {where, service, *arns} for ranked in findings.get(name, ())]
+    roles = tuple(arns) or tuple(sorted({one.usage.principal for one in signed if one.usage.principal}))
     return ServiceRow(
         name=where,
         service=service,
         sources=tuple(sorted({one.usage.source for one in signed})),
-        roles=tuple(arns) or tuple(sorted({one.usage.principal for one in signed if one.usage.principal})),
+        roles=roles,
         calls=sum(one.row.calls for one in signed),
         used=len(used & granted),
         granted=len(granted) if any(arn in views for arn in arns) else None,
         exact=processes[0] == processes[1] and all(one.row.exact and not one.place.lost for one in signed),
         processes=processes[0],
-        worst=min(concerning, key=lambda ranked: ranked[0], default=(None, None))[1],
+        worst=_worst((where, service, *roles), findings),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from credwatch_agent.evidence import Settings
 from credwatch_agent.exports import json as as_json
 from credwatch_agent.exports import table
 from credwatch_agent.exports.layout import laid_out
+from credwatch_agent.findings.exemptions import Exemption
+from credwatch_agent.findings.life import History
 from credwatch_agent.records import Process, Telemetry, UsageRow
-from credwatch_agent.report import Report, build
+from credwatch_agent.report import Report, build, lived
 
 DAY = 86_400 * 10**9
 NOW = 1_800_000_000 * 10**9
@@ -180,3 +183,16 @@ def test_no_region_is_one_sentence(
     assert main(["snapshot", "--out", str(tmp_path / "snapshot.json")]) == 2
     assert "no region is set: pass --region" in capsys.readouterr().err
     assert not (tmp_path / "snapshot.json").exists()
+
+
+def test_the_worst_finding_of_a_service_is_none_that_is_exempted() -> None:
+    taken = snapshot(s.Policy("wide", _policy("*")))
+    built = build(telemetry(), taken, NOW, Settings(), lambda _: True)
+    (row,) = built.services
+    assert row.worst
+    assert row.worst.id == "admin-or-wildcard-statement"
+    exempt = Exemption("", "", row.worst.fingerprint, "me", "a test", date(2999, 12, 31), "exemption 1")
+    report, _ = lived(built, taken, History(), [exempt])
+    (row,) = report.services
+    assert row.worst != built.services[0].worst
+    assert row.worst in {None, *report.open}

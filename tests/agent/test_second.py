@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -251,3 +252,23 @@ def test_a_recommendation_keeps_what_cloudtrail_alone_saw(tmp_path: Path, capsys
         printed = capsys.readouterr().out
         kept[name] = [action for action in ("GetObject", "PutObject", "DeleteObject") if action in printed]
     assert kept == {"recorder": ["GetObject"], "both": ["GetObject", "PutObject"]}
+
+
+def test_watch_shows_a_denial_that_cloudtrail_alone_saw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = time.time_ns()
+    for name, allowed, taken in (("before", "s3:GetObject, s3:PutObject", now - w.DAY), ("after", "s3:GetObject", now)):
+        photos = {"trust": "ecs-tasks", "allow": {"Photos": f"{allowed} on arn:aws:s3:::photos/*"}}
+        made = sc.snapshot({"tasks": {"web": {"role": "web"}}, "roles": {"web": photos}})
+        save(replace(made, taken_ns=taken), tmp_path / f"{name}.json")
+    SqliteStore.open(tmp_path / "t.db").close()
+    put = sc.event({**GET, "call": "s3:PutObject", "error": "AccessDenied"}, 0)
+    put["eventTime"] = datetime.fromtimestamp((now - 10**12) // 10**9, timezone.utc).isoformat()
+    (tmp_path / "log.json").write_bytes(sc.log(put))
+    files = ["--db", "t.db", "--before", "before.json", "--snapshot", "after.json"]
+    asked = ["watch", "web", *(word if word.startswith("--") else str(tmp_path / word) for word in files)]
+    assert main(asked) == 3
+    assert main([*asked, "--cloudtrail", str(tmp_path / "log.json")]) == 1
+    printed = capsys.readouterr().out
+    assert "0 calls reported by recorders and 1 by CloudTrail since" in printed
+    assert "denied 1 times to CloudTrail" in printed
+    assert main([*asked, "--cloudtrail", str(tmp_path / "gone")]) == 3

@@ -405,6 +405,8 @@ def test_a_kept_text_is_amended_as_a_whole_or_not_at_all(kind: Kind, store: Stor
     with pytest.raises(ValueError, match="no"):
         store.amend("findings", refused)
     assert (store.kept("findings"), store.kept("other")) == ("aß\n", "")
+    store.amend("b", str.upper)
+    assert store.kept_names() == ("b", "findings")
     other.close()
 
 

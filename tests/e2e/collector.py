@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -221,9 +221,16 @@ class _Pass(_Handler):
             connection.close()
 
 
-def run_applications(collector: Collector, calls: int) -> Tally:
+class Forwarder(Protocol):
+    """What takes OTLP over both protocols and passes it on."""
+
+    url: str
+    grpc_url: str
+
+
+def run_applications(forwarder: Forwarder, calls: int) -> Tally:
     """Run two processes to their end, one a protocol; return what they counted themselves."""
-    ways = {"over-http": ("http/protobuf", collector.url), "over-grpc": ("grpc", collector.grpc_url)}
+    ways = {"over-http": ("http/protobuf", forwarder.url), "over-grpc": ("grpc", forwarder.grpc_url)}
     started = {name: _start(name, calls, *way) for name, way in ways.items()}
     tally: Tally = Counter()
     for name, process in started.items():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,16 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from credwatch_agent.store import StoreError
-from credwatch_agent.store.sqlite import SqliteStore
 from examples.demo import agent
+from tests.e2e.arrived import wait_for_all
 from tests.e2e.collector import (
     CONFIG,
     WITH_TOKEN,
     Backend,
     Collector,
     Line,
-    Tally,
     free_port,
     run_applications,
     run_collector,
@@ -53,46 +49,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield run
     for collector in started:
         collector.end(signal.SIGKILL)
-
-
-class Arrived:
-    """What an agent's store holds."""
-
-    def __init__(self, db: Path) -> None:
-        store = SqliteStore.open(db, read_only=True)
-        self.telemetry, self.spans = store.telemetry(), store.spans()
-        store.close()
-
-    @property
-    def tally(self) -> Tally:
-        tally: Tally = Counter()
-        for row in self.telemetry.usage:
-            name = self.telemetry.processes[row.process_id].resource["service.name"]
-            (arn,) = row.usage.resources
-            tally[name, row.usage.operation, arn.rpartition(":")[2]] += row.calls
-        return tally
-
-
-def wait_for_all(db: Path, tally: Tally, what: str) -> None:
-    """Wait until counts and spans are complete; then hold them against the applications' own tally, and print."""
-    begun, total = time.monotonic(), sum(tally.values())
-
-    def complete() -> bool:
-        try:
-            arrived = Arrived(db)
-        except StoreError:  # the agent has not made its file yet
-            return False
-        closed = sum(process.closed or 0 for process in arrived.telemetry.processes.values())
-        return (closed, sum(arrived.tally.values()), len(arrived.spans)) >= (total, total, total)
-
-    until(complete, f"{total} calls to arrive")
-    arrived = Arrived(db)
-    assert arrived.tally == tally
-    assert len(arrived.spans) == total
-    assert all(row.exact for row in arrived.telemetry.usage)
-    assert sorted(process.closed or 0 for process in arrived.telemetry.processes.values()) == [CALLS, CALLS]
-    seconds = time.monotonic() - begun
-    print(f"collector, {what}: {total} calls, difference {len(arrived.spans) - total}, complete after {seconds:.1f} s")
 
 
 def validated(*options: str) -> tuple[int, str]:
@@ -133,7 +89,7 @@ def test_usage_reaches_the_agent_alone_and_spans_both(start: Start, tmp_path: Pa
     with served(backend) as traces_url, agent.serving(db, 0, "--tokens", str(tokens)) as serving:
         collector = start(serving.url, traces_url, "--config", str(WITH_TOKEN), token=token)
         tally = run_applications(collector, CALLS)
-        wait_for_all(db, tally, "all well")
+        wait_for_all(db, tally, "Collector, all well")
         until(lambda: len(backend.spans) >= tally.total(), "the backend's spans")
     assert len(set(backend.spans)) == len(backend.spans) == tally.total()
     assert backend.paths == {"/v1/traces"}
@@ -146,7 +102,7 @@ def test_an_agent_that_was_down_gets_everything_later(start: Start, tmp_path: Pa
     tally = run_applications(collector, CALLS)
     until(lambda: any("Exporting failed" in line for line in collector.log), "the first attempt to fail")
     with agent.serving(tmp_path / "db", port):
-        wait_for_all(tmp_path / "db", tally, "agent down, then up")
+        wait_for_all(tmp_path / "db", tally, "Collector, agent down, then up")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
@@ -176,4 +132,4 @@ def test_slow_lost_and_refused_answers_count_nothing_twice(start: Start, tmp_pat
         tally = run_applications(collector, CALLS)
         # what met the last fault was sent again: the agent has all of it more than once
         until(lambda: all(line.seen[path, "none"] for path in line.faults), "an answer after all the faults")
-        wait_for_all(db, tally, "lost, refused and slow answers")
+        wait_for_all(db, tally, "Collector, lost, refused and slow answers")

@@ -1,7 +1,9 @@
 """`credwatch-agent export` and `import`: all that a store holds, from one store to another.
 
-A file of JSON lines, `{"batch": …}` for each process and `{"span": …}` for each span, in the stores' own
-canonical texts. Importing is putting: what is there already is merged by the truth rule, twice changes nothing.
+A file of JSON lines, `{"batch": …}` for each process, `{"span": …}` for each span and `{"kept": …}` for each
+history of findings, in the stores' own canonical texts. Importing is putting: what is there already is merged by
+the truth rule, twice changes nothing. Of two different histories none is the truth: the store's own stays, and
+that is said.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -19,7 +21,7 @@ from credwatch_agent.cli.console import err
 from credwatch_agent.cli.failure import CLEAN, UsageError
 from credwatch_agent.cli.stored import Db
 from credwatch_agent.records import Batch, Health, Span, UsagePoint
-from credwatch_agent.store import texts
+from credwatch_agent.store import Keeper, Store, texts
 from credwatch_agent.store.location import open_store
 
 _SPANS = 1_000
@@ -32,6 +34,9 @@ def export(db: Db) -> int:
             sys.stdout.write(_line("batch", _from_batch(batch)))
         for span in store.spans():
             sys.stdout.write(_line("span", texts.from_span(span)))
+        if isinstance(store, Keeper):
+            for name in store.kept_names():
+                sys.stdout.write(_line("kept", [name, store.kept(name)]))
     return CLEAN
 
 
@@ -46,6 +51,8 @@ def import_(
             record = _read(line, f"`{file}`, line {number}")
             if isinstance(record, Span):
                 spans.append(record)
+            elif isinstance(record, _Kept):
+                _keep(store, record)
             else:
                 store.put([record])
                 processes += 1
@@ -57,12 +64,33 @@ def import_(
     return CLEAN
 
 
-def _read(line: str, where: str) -> Batch | Span:
+class _Kept(NamedTuple):
+    name: str
+    text: str
+
+
+def _keep(store: Store, record: _Kept) -> None:
+    """Put a kept text where there is none yet."""
+    if not isinstance(store, Keeper):
+        err.print(f"left out `{record.name}`: this store keeps no history, use SQLite or PostgreSQL", soft_wrap=True)
+    elif store.amend(record.name, lambda text: text or record.text) != record.text:
+        err.print(f"left out `{record.name}`: the store has a history of its own, which stays", soft_wrap=True)
+
+
+def _read(line: str, where: str) -> Batch | Span | _Kept:
     try:
         ((kind, value),) = json.loads(line).items()
+        if kind == "kept":
+            return _Kept(*map(_text, value))
         return texts.to_span(value) if kind == "span" else _to_batch(*value)
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{where} is not one that `credwatch-agent export` wrote: {error}") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"`{value}` is no text")
+    return value
 
 
 def _line(kind: str, value: object) -> str:

@@ -10,11 +10,13 @@ from typing import Annotated
 
 import typer
 
-from credwatch_agent.cli.console import out
+from credwatch_agent.cli.console import err, out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
 from credwatch_agent.cli.policies import Evidence, find_role, read_evidence
+from credwatch_agent.cli.second import Documents, Trails
 from credwatch_agent.cli.stored import Db
 from credwatch_agent.compare import Use, uses_of
+from credwatch_agent.compare.model import with_trail
 from credwatch_agent.evidence.settings import DAY_NS
 from credwatch_agent.recommend import watch as after_change
 from credwatch_agent.recommend.view import attached_to
@@ -25,6 +27,8 @@ _NOTHING = "the change broke no call"
 IDENTITY = frozenset({"", "identity-based"})
 """Values of `denied.layer` that speak of the role's own policies, or of none."""
 
+_REFUSED = frozenset({"denied", "denied-or-missing"})
+
 
 def watch(
     role: Annotated[str, typer.Argument(help="Name or ARN of the role.")],
@@ -34,14 +38,18 @@ def watch(
     since: Annotated[
         str, typer.Option(help="When the change was made, ISO 8601; default: when --before was taken.")
     ] = "",
+    cloudtrail: Trails = None,
+    last_accessed: Documents = None,
 ) -> int:
-    """Name the refused calls that the change broke. Exit code 0: none, 1: some, 3: nothing was reported since."""
+    """Name the refused calls that the change broke. Exit code 0: none, 1: some, 3: nothing reported, or unreadable."""
     old = load(before)
     earlier = find_role(old, role)
     since_ns = _moment(since) if since else old.taken_ns
     if since_ns > time.time_ns():
         raise UsageError(f"the change is in the future: {_stamp(since_ns)}")
-    evidence = read_evidence(earlier.arn, db, snapshot, (time.time_ns() - since_ns) / DAY_NS)
+    evidence = read_evidence(earlier.arn, db, snapshot, (time.time_ns() - since_ns) / DAY_NS, cloudtrail, last_accessed)
+    for problem in evidence.problems:
+        err.print(problem, soft_wrap=True)
     now = evidence.view.role
     was, is_ = attached_to(earlier), attached_to(now)
     refused = _refused(evidence)
@@ -59,7 +67,8 @@ def watch(
         _show_rollback(way)
     if found:
         return FINDINGS
-    return CLEAN if evidence.signed else COULD_NOT_KNOW
+    known = evidence.signed or evidence.view.coverage.second.uses
+    return CLEAN if known and not evidence.problems else COULD_NOT_KNOW
 
 
 def _moment(text: str) -> int:
@@ -71,20 +80,30 @@ def _moment(text: str) -> int:
 
 
 def _refused(evidence: Evidence) -> list[Use]:
-    """Return the refused calls that the role's own policies may have refused."""
-    own = (signed for signed in evidence.signed if signed.usage.denied_layer in IDENTITY)
-    return [use for use in uses_of(own) if use.outcome in {"denied", "denied-or-missing"}]
+    """Return the refused calls that the role's own policies may have refused, also those that CloudTrail alone saw."""
+    own = tuple(uses_of(each for each in evidence.signed if each.usage.denied_layer in IDENTITY))
+    others = uses_of(each for each in evidence.signed if each.usage.denied_layer not in IDENTITY)
+    # CloudTrail names no layer: what recorders saw another one alone refuse is that one's
+    not_ours = {_key(use) for use in others} - {_key(use) for use in own}
+    uses = with_trail(own, evidence.view.coverage.second.uses)
+    return [use for use in uses if use.outcome in _REFUSED and _key(use) not in not_ours]
+
+
+def _key(use: Use) -> tuple[str, str, str]:
+    return use.action, use.resource, use.outcome
 
 
 def _summary(role: str, since_ns: int, evidence: Evidence, found: tuple[Regression, ...], others: int) -> str:
     moment = _stamp(since_ns)
-    if not evidence.signed:
+    trail = sum(use.calls for use in evidence.view.coverage.second.uses)
+    if not evidence.signed and not trail:
         return f"{role}: no process reported a call since {moment}: nothing is known"
     total = sum(signed.row.calls for signed in evidence.signed)
     kinds = "kind of refused call is" if others == 1 else "kinds of refused calls are"
     rest = f"; {others:,} other {kinds} not its doing" if others else ""
     broke = f"the change broke {len(found):,} kind{'s' * (len(found) > 1)} of calls" if found else _NOTHING
-    return f"{role}: {total:,} calls reported since {moment}, {broke}{rest}"
+    also = f" by recorders and {trail:,} by CloudTrail" if trail else ""
+    return f"{role}: {total:,} calls reported{also} since {moment}, {broke}{rest}"
 
 
 def _stamp(ns: int) -> str:

@@ -93,6 +93,9 @@ class Keeper(Protocol):
     def kept(self, name: str) -> str:
         """Return the text that is kept beside the telemetry under a name, "" if there is none."""
 
+    def kept_names(self) -> tuple[str, ...]:
+        """Return the names of the kept texts, sorted."""
+
     def amend(self, name: str, change: Callable[[str], str]) -> str:
         """Replace a kept text by what `change` makes of it, and return that; nobody else's change is lost.
 

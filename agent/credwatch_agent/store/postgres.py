@@ -267,6 +267,10 @@ class PostgresStore:
         with self._transaction() as connection:
             return _kept(connection, name)
 
+    def kept_names(self) -> tuple[str, ...]:
+        with self._transaction() as connection:
+            return tuple(sorted(name for (name,) in connection.execute("SELECT name FROM kept")))
+
     def amend(self, name: str, change: Callable[[str], str]) -> str:
         with self._writing(_ALONE, _KEPT_LOCK) as connection:
             text = change(_kept(connection, name))

@@ -251,6 +251,10 @@ class SqliteStore:
         with self._transaction("DEFERRED") as connection:
             return _kept(connection, name)
 
+    def kept_names(self) -> tuple[str, ...]:
+        with self._transaction("DEFERRED") as connection:
+            return tuple(sorted(name for (name,) in connection.execute("SELECT name FROM kept")))
+
     def amend(self, name: str, change: Callable[[str], str]) -> str:
         with self._transaction("IMMEDIATE") as connection:
             text = change(_kept(connection, name))
