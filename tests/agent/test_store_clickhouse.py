@@ -5,6 +5,7 @@ The contract of all stores is in test_store; `make verify` runs it on this engin
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
@@ -263,7 +264,12 @@ def test_a_location_tells_where_and_as_whom() -> None:
 
 
 def test_a_server_that_is_not_there_is_one_sentence_without_the_password(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", "--db", SERVER]) == 3
+    seen_by_a_user = logging.StreamHandler()  # as `logging` prints warnings where nothing is configured
+    logging.getLogger().addHandler(seen_by_a_user)
+    try:
+        assert main(["export", "--db", SERVER]) == 3
+    finally:
+        logging.getLogger().removeHandler(seen_by_a_user)
     captured = capsys.readouterr()
     assert "the database `telemetry on 127.0.0.1` cannot be used" in captured.err
     assert "hunter2" not in captured.err + captured.out

@@ -7,6 +7,7 @@ the kinds of rows. Periodic jobs are done by the one agent that holds the lease.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -151,6 +152,8 @@ class ClickHouseStore:
     def open(cls, location: str, *, read_only: bool = False) -> ClickHouseStore:
         """Connect (see `place`); tables are made unless `read_only`. Raises `StoreError`."""
         found = place(location)
+        for name in ("urllib3.connectionpool", "clickhouse_connect"):  # what fails is told once, by us
+            logging.getLogger(name).setLevel(logging.ERROR)
         with _sentences(found.name):
             settings = {**_SETTINGS, **(_OF_A_CLUSTER if found.cluster else {})}
             store = cls(found, clickhouse_connect.get_client(**found.client, settings=settings), read_only)
