@@ -225,7 +225,10 @@ class Instrumentation:
             *args: Any,
             **kwargs: Any,
         ) -> Any:
-            result = original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
+            if args or kwargs:
+                result = original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
+            else:  # as botocore calls it: what is unpacked is dear
+                result = original(signer, operation_name, request, region_name, signing_type)
             signed(signer, operation_name, request, signing_type)
             return result
 

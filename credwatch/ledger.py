@@ -66,8 +66,9 @@ class Ledger(Generic[K]):
 
     def add(self, key: K, sighting: Sighting | None, time_ns: int) -> None:
         """Count one call: its usage, the key that signed it (None if unsigned), when it ended. Never waits or loses."""
-        self._pending.append((key, sighting, time_ns))
-        if len(self._pending) >= _DRAIN_AT:
+        pending = self._pending
+        pending.append((key, sighting, time_ns))
+        if len(pending) >= _DRAIN_AT:
             self.drain()
 
     def drain(self) -> None:
