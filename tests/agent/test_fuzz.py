@@ -103,8 +103,9 @@ def readable(sent: Case) -> bool:
         else:
             document = json.loads(body.decode())
             json.dumps(document, ensure_ascii=False).encode()  # no half surrogate pairs
+            if not isinstance(document, dict):  # protobuf's reader would raise what it does not name
+                return False
             json_format.ParseDict(document, request, ignore_unknown_fields=True)
-            return isinstance(document, dict)
     except (DecodeError, json_format.Error, ValueError, OverflowError, OSError, EOFError, zlib.error, RecursionError):
         return False
     return True
