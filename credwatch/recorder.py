@@ -8,7 +8,7 @@ nothing of OpenTelemetry: a finished call is handed to `finished`, a callable gi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -51,31 +51,63 @@ _PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-is
 
 
 class UsageKey(NamedTuple):
-    """What the ledger counts by. The origin stands for the identity, which may be confirmed later."""
+    """What the ledger counts by. The origin stands for the identity, which may be confirmed later.
+
+    There may be thousands: hence the fields of a `Resolution` in place of one, with its authorizations laid flat.
+    """
 
     origin: Origin
     service: str
     operation: str
-    resolution: Resolution
+    checked: tuple[str | None, ...]  # an action and its ARNs, None, the next action and its ARNs
+    facets: tuple[tuple[str, str], ...]
+    mapping: str
+    mapping_version: str
+    detail: str
     region: str
     outcome: Outcome
     site: CallSite
+
+    @classmethod
+    def of(
+        cls,
+        origin: Origin,
+        service: str,
+        operation: str,
+        resolution: Resolution,
+        region: str,
+        outcome: Outcome,
+        site: CallSite,
+    ) -> UsageKey:
+        """Return the key of a call that ended."""
+        checked = _flat(resolution.authorizations)
+        return cls(origin, service, operation, checked, *resolution[1:], region, outcome, site)
 
     @property
     def group(self) -> tuple[str, str]:
         return (self.service, self.operation)
 
+    @property
+    def authorizations(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Each action with the ARNs that it was checked on."""
+        groups: list[list[str]] = [[]]
+        for text in self.checked:
+            if text is None:
+                groups.append([])
+            else:
+                groups[-1].append(text)
+        return tuple((action, tuple(arns)) for action, *arns in groups) if self.checked else ()
+
     def coarser(self) -> UsageKey | None:
         """One step up the ladder: without resources and without call site; then there is none."""
-        if self.resolution.detail == "service":
+        if self.detail == "service":
             return None
-        actions = tuple((action, ()) for action, _ in self.resolution.authorizations)
-        coarse = self.resolution._replace(authorizations=actions, facets=(), detail="service")
-        return self._replace(resolution=coarse, site=callsite.NOWHERE)
+        actions = _flat((action, ()) for action, _ in self.authorizations)
+        return self._replace(checked=actions, facets=(), detail="service", site=callsite.NOWHERE)
 
     def usage(self) -> Usage:
         """Return the record that is sent, with the identity as far as it is known now."""
-        identity, resolution = self.origin.identity, self.resolution
+        identity = self.origin.identity
         account = identity.account_id or "*"
         return Usage(
             source=identity.source,
@@ -89,14 +121,13 @@ class UsageKey(NamedTuple):
             instance_profile_arn=identity.instance_profile_arn,
             service=self.service,
             operation=self.operation,
-            facets=resolution.facets,
+            facets=self.facets,
             authorizations=tuple(
-                (action, tuple(arn.replace(ACCOUNT, account) for arn in arns))
-                for action, arns in resolution.authorizations
+                (action, tuple(arn.replace(ACCOUNT, account) for arn in arns)) for action, arns in self.authorizations
             ),
-            mapping=resolution.mapping,
-            mapping_version=resolution.version,
-            detail=resolution.detail,
+            mapping=self.mapping,
+            mapping_version=self.mapping_version,
+            detail=self.detail,
             region=self.region,
             outcome=self.outcome.name,
             denied_layer=self.outcome.layer,
@@ -379,7 +410,7 @@ class Recorder:
         resolution = self._resolve(call, outcome)
         if outcome.action:
             resolution, outcome = _named(resolution, outcome, self._detail)
-        return UsageKey(origin, call.service, call.operation, resolution, call.region, outcome, call.site)
+        return UsageKey.of(origin, call.service, call.operation, resolution, call.region, outcome, call.site)
 
     def _resolve(self, call: Call, outcome: Outcome) -> Resolution:
         params, region = call.params, call.region
@@ -411,6 +442,13 @@ class Recorder:
         parent = call.key.origin if call.key is not None else None
         account = str(params.get("accountId") or "")
         self.registry.issued(str(key_id), source, arn, account, parent)
+
+
+def _flat(authorizations: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[str | None, ...]:
+    parts: list[str | None] = []
+    for action, arns in authorizations:
+        parts += (None, action, *arns)
+    return tuple(parts[1:])
 
 
 def _copied(params: object) -> Mapping[str, object] | None:

@@ -257,7 +257,7 @@ METRICS: Mapping[str, tuple[str, str]] = {
 # --- encode and decode --------------------------------------------------------------------------
 
 Scalar = str | bool | int
-SpanValue = Scalar | list[str]
+SpanValue = Scalar | tuple[str, ...]
 
 _PLAIN: tuple[tuple[str, str], ...] = (
     ("source", SOURCE),
@@ -308,8 +308,8 @@ def encode_span(usage: Usage) -> dict[str, SpanValue]:
     """Return the attributes of a span: as `encode`, but actions and resources are searchable arrays."""
     attributes: dict[str, SpanValue] = {**encode(usage)}
     if usage.authorizations:
-        attributes[ACTIONS] = sorted(usage.actions)
-        attributes[RESOURCES] = list(usage.resources)
+        attributes[ACTIONS] = tuple(sorted(usage.actions))
+        attributes[RESOURCES] = usage.resources
     return attributes
 
 

@@ -15,7 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from credwatch import semconv
+from credwatch import bulk, semconv
 from credwatch.recorder import Call
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Spans:
         """Add to the span that another instrumentation made for this call; return whether the call is done with."""
         existing = self._existing(call) if self._mode != "own" else None
         if existing is not None:
-            existing.set_attributes({**self._described(call).ours, **self._ours(call)})
+            bulk.put(existing, {**self._described(call).ours, **self._ours(call)})
         return existing is not None or self._mode == "enrich"
 
     def emit(self, call: Call, provider: TracerProvider) -> bool:

@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from credwatch.operations.naming import Place
 
-MOST = 2_048
+MOST = 1_024
 LONGEST = 256
 """Characters of one text that is remembered."""
 

@@ -181,13 +181,15 @@ from credwatch.outcome import Outcome
 from credwatch.provenance import Registry, Surroundings
 from credwatch.recorder import UsageKey
 
+NOW = 1_700_000_000_000_000_000
+
 def fill(ledger, usages, origin, outcome):
     for number in range(usages):
         operation = ("GetItem", "PutItem", "Query", "Scan", "UpdateItem")[number % 5]
         params = {"TableName": f"table-{number}"}
         found = resolve("dynamodb", operation, params, region="eu-west-1", account="{account}")
         # names come from caches, as they do in a process
-        ledger.add(UsageKey(origin, "dynamodb", operation, found, "eu-west-1", outcome, site), None, 1)
+        ledger.add(UsageKey.of(origin, "dynamodb", operation, found, "eu-west-1", outcome, site), None, NOW + number)
     ledger.drain()
 
 site = CallSite("orders.main", "/srv/orders.py", 1)

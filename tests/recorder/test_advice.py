@@ -36,7 +36,7 @@ REFUSED = Outcome("auth-failed")
 
 def usage(identity: Identity, outcome: Outcome = ALLOWED, origin: Origin | None = None) -> UsageKey:
     mapped = Resolution((), (), "unknown", "", "container")
-    return UsageKey(origin or Origin(identity, None), "s3", "ListBuckets", mapped, "eu-west-1", outcome, NOWHERE)
+    return UsageKey.of(origin or Origin(identity, None), "s3", "ListBuckets", mapped, "eu-west-1", outcome, NOWHERE)
 
 
 @pytest.mark.parametrize(

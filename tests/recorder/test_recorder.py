@@ -290,5 +290,5 @@ def test_what_was_called_before_changes_no_usage(attach: Callable[..., Recording
         expected[operation, said.authorizations, outcome] += 1
     counted: Counter[tuple[str, object, str]] = Counter()
     for key, calls, *_ in recording.instrumentation.ledger.snapshot():
-        counted[key.operation, key.resolution.authorizations, key.outcome.name] += calls
+        counted[key.operation, key.authorizations, key.outcome.name] += calls
     assert counted == expected

@@ -15,7 +15,7 @@ MAPPED = Resolution((), (), "unknown", "", "container")
 
 
 def usage(origin: Origin, operation: str = "ListBuckets") -> UsageKey:
-    return UsageKey(origin, "s3", operation, MAPPED, "eu-west-1", ALLOWED, NOWHERE)
+    return UsageKey.of(origin, "s3", operation, MAPPED, "eu-west-1", ALLOWED, NOWHERE)
 
 
 def origin(source: str = "explicit", question: Question | None = None) -> Origin:
