@@ -1,10 +1,10 @@
 """Puts many attributes on another's recording span at the price of one.
 
 `set_attributes` checks and copies each value anew, at each call; ours were checked when their usage was first met. So
-they go into the SDK's own store at once, under its own locks, where that store is seen to keep them as if they had come
-through its front door (it is tried on one of ours first). Anywhere else the public method is used: a span of another
-make, a subclass with a method of its own, a patched method, limits on the length of values, a store that is nearly full.
-Knows the SDK's spans, and no attribute by name.
+they go into the SDK's own store at once, under its own locks, where such a store is seen to keep them as if they had
+come through its front door (one of our own is tried first). Anywhere else the public method is used: a span of another
+make, a subclass, a method that someone patched, limits on the length of values, a store that is nearly full. Knows the
+SDK's spans, and no attribute by name. See docs/decisions/0006.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _tried: dict[type, object] = {}
 
 
 def put(span: Any, attributes: Mapping[str, Any]) -> None:
-    """Set attributes on a span that records. Values are texts, numbers, flags, or tuples of texts: as the SDK keeps them.
+    """Set attributes on a span that records: texts, numbers, flags, tuples of texts (the SDK keeps these as they are).
 
-    The result is that of `span.set_attributes(attributes)`, but for the place of a name that the span had already.
+    The result is that of `span.set_attributes(attributes)`.
     """
     kind = type(span)
     if kind not in _tried:
@@ -35,6 +35,8 @@ def put(span: Any, attributes: Mapping[str, Any]) -> None:
                 with store._lock:
                     kept = store._dict
                     if store.maxlen is None or len(kept) + len(attributes) <= store.maxlen:
+                        for name in kept.keys() & attributes.keys():
+                            del kept[name]  # a name that is set again is the newest, as the SDK has it
                         kept.update(attributes)
                         return
     span.set_attributes(attributes)

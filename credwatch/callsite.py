@@ -4,8 +4,6 @@ The outcome is a tuple (function, file, line), empty where the call was made in 
 itself (s3transfer), whose frames do not reach back to the application.
 """
 
-from __future__ import annotations
-
 import sys
 from types import CodeType, FrameType
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ Pure. Error codes are those of the services' API references ("Common Errors"); w
 `answered`, which keeps a grant and proves nothing.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

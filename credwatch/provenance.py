@@ -7,8 +7,6 @@ endpoint again is a `Question`, answered off the application's path. Pure: no I/
 environment is an argument. Bounded: old keys leave, identities stay.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -125,7 +123,7 @@ class Surroundings(NamedTuple):
     function: bool = False
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Surroundings:
+    def of(cls, environ: Mapping[str, str]) -> "Surroundings":
         url = environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
         relative = environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "")
         if relative:

@@ -4,8 +4,6 @@ Pure: takes what the ledger and the registry hold and gives points; whoever send
 what the receiver confirmed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 

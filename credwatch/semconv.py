@@ -5,11 +5,8 @@ The recorder encodes a `Usage` with `encode`, the agent decodes it with `decode`
 the tables below. Nothing else of credwatch may be imported here.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 SCHEMA = 1
@@ -76,8 +73,7 @@ class Hop(NamedTuple):
     principal: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """One distinct use of credentials; the ledger counts how often it happened.
 
     Not known is always the empty string or tuple, never a guess. `chain` lists hops nearest first
@@ -282,9 +278,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
 )
 """Fields of `Usage` that are sent as they are; one that has its default empty value is left out."""
 
-_FIELD_TYPES: Mapping[str, type] = {
-    f.name: bool if f.name == "laundered" else int if f.name == "code_line" else str for f in fields(Usage)
-}
+_FIELD_TYPES: Mapping[str, type] = Usage.__annotations__
 
 
 def _canonical(value: object) -> str:

@@ -4,8 +4,6 @@ Pure functions over headers and URLs as botocore leaves them; knows no client, n
 source. The key id in the signature beats every attribute of a client.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping

@@ -8,8 +8,6 @@ Layers, first answer wins: rows of `data/<service>.json` (`table`), named functi
 (`derived`), the rule `prefix:Operation` (`identity`), and the admission that none fits (`unknown`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 

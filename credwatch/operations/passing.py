@@ -5,8 +5,6 @@ list of those that pass none (`make operations`). Which service the role is pass
 (`iam:PassedToService`) is named where AWS documents it.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from credwatch.operations import packaged

@@ -8,7 +8,6 @@ as exporters do. `make test` runs a few, `make verify` all: with those through t
 
 from __future__ import annotations
 
-import dataclasses
 import sqlite3
 import subprocess
 import sys
@@ -104,7 +103,7 @@ def requests(rng: Random) -> tuple[list[bytes], Tally]:
     made: list[bytes] = []
     for number in range(rng.randint(2, 5)):
         process = f"7f0c1f6e-0f0f-4c39-8d9b-{number:012x}"
-        usages = [dataclasses.replace(USAGE, operation=f"Op{n}") for n in range(rng.randint(1, 8))]
+        usages = [USAGE._replace(operation=f"Op{n}") for n in range(rng.randint(1, 8))]
         values = dict.fromkeys((usage.operation for usage in usages), 0)
         for interval in range(1, rng.randint(3, 9)):
             points = []

@@ -132,7 +132,7 @@ CASES: list[tuple[str, World, set[tuple[str, str]]]] = [
     ),
     (
         "throttled is not denied",
-        app(READ, usage=(get, replace(put, usage=replace(put.usage, outcome="failed")))),
+        app(READ, usage=(get, replace(put, usage=put.usage._replace(outcome="failed")))),
         set(),
     ),
     ("allowed by nobody here", app(READ, usage=(get, put)), {("granted-elsewhere", "")}),

@@ -188,8 +188,7 @@ def _current(row: UsageRow) -> UsageRow:
         return row
     partition = usage.principal_arn.split(":")[1] if usage.principal_arn.startswith("arn:") else "aws"
     made = _rederived(usage.service, usage.operation, usage.facets, usage.authorizations, partition, usage.detail)
-    derived = replace(
-        usage,
+    derived = usage._replace(
         facets=made.facets,
         authorizations=made.authorizations,
         mapping=made.mapping,
