@@ -21,6 +21,7 @@ from credwatch.counter import BySource
 from credwatch.exporting import OtlpExport
 from credwatch.fingerprint import fingerprint
 from credwatch.guard import Guard
+from credwatch.holder import told
 from credwatch.ledger import Ledger
 from credwatch.operations import resolve
 from credwatch.probe import expects_imds, fetch
@@ -323,7 +324,8 @@ class Instrumentation:
 
     def _source_held(self, fetcher: Any) -> None:
         credentials = fetcher._source_credentials
-        self.registry.held(key_of(credentials), getattr(credentials, "method", None) or "")
+        method = getattr(credentials, "method", None) or ""
+        self.registry.held(key_of(credentials), method, told(credentials, method))
 
     # --- life
 

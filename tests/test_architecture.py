@@ -28,7 +28,10 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "workload": set(),
     "operations": {"semconv"},
     "provenance": {"semconv", "signature"},
-    "recorder": {"semconv", "signature", "provenance", "operations", "ledger", "callsite", "guard", "outcome"},
+    "holder": {"provenance"},
+    "recorder": {
+        "semconv", "signature", "provenance", "holder", "operations", "ledger", "callsite", "guard", "outcome",
+    },
     "telemetry": {"semconv", "recorder"},
     "advice": {"provenance", "recorder"},
     "counter": {"semconv", "reporting"},
@@ -39,8 +42,8 @@ RECORDER_ROOMS: dict[str, set[str]] = {
         "counter",
     },
     "instrumentation": {
-        "semconv", "settings", "fingerprint", "guard", "ledger", "operations", "probe", "provenance", "recorder",
-        "signature", "telemetry", "exporting", "worker", "workload", "advice", "counter",
+        "semconv", "settings", "fingerprint", "guard", "ledger", "operations", "probe", "provenance", "holder",
+        "recorder", "signature", "telemetry", "exporting", "worker", "workload", "advice", "counter",
     },
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
@@ -87,6 +90,7 @@ EDGES = {"socket", "requests", "http", "urllib3", "sqlite3", "os", "time", "boto
 PURE = {
     RECORDER: {
         "advice",
+        "holder",
         "semconv",
         "signature",
         "operations",
