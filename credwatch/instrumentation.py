@@ -87,7 +87,7 @@ class Instrumentation:
             call_site=settings.call_site,
             resolve=self.guard.wrap(resolve),
         )
-        if export is None and settings.target[0]:
+        if export is None and settings.exports:
             export = OtlpExport(settings, __version__)
         edges = Edges(
             clock,

@@ -62,7 +62,7 @@ def _instrument(
     with _lock:
         if _active is not None or settings.off:
             return
-        export = OtlpExport(settings, __version__, exporter) if exporter is not None or settings.target[0] else None
+        export = OtlpExport(settings, __version__, exporter) if exporter is not None or settings.exports else None
         if export is None:
             logger.info("credwatch: no OTLP endpoint is configured (CREDWATCH_ENDPOINT); nothing is exported")
         instrumentation = Instrumentation(

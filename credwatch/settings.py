@@ -6,9 +6,9 @@ A value that cannot be read is ignored and named in one sentence; it never stops
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -56,6 +56,26 @@ def _url(text: str) -> str:
     if scheme in ("http", "https") and rest.strip("/"):
         return text.rstrip("/")
     raise ValueError("expected a URL that begins with http:// or https://")
+
+
+def _target_of_signal(text: str) -> str:
+    # gRPC takes a name of its own kind too; which protocol it is, another variable says: see `read`
+    if any(letter.isspace() for letter in text) or not (("://" in text and _url(text)) or ":" in text):
+        raise ValueError("expected a URL that begins with http:// or https://")
+    return text
+
+
+def _target(text: str) -> str:
+    return _target_of_signal(text).rstrip("/")
+
+
+class Target(NamedTuple):
+    """Where a signal goes: `endpoint` is "" for nowhere, `own` if it is credwatch's own, `url` its address by HTTP."""
+
+    endpoint: str
+    protocol: str
+    own: bool
+    url: str
 
 
 def _setting(variable: str, default: Any, read: Callable[[str], Any], meaning: str) -> Any:
@@ -116,18 +136,38 @@ class Settings:
     )
     # the standard ones that credwatch obeys
     sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", False, _flag, "OpenTelemetry is off: so is credwatch")
-    otlp_endpoint: str = _setting("OTEL_EXPORTER_OTLP_ENDPOINT", "", _url, "used where CREDWATCH_ENDPOINT is not set")
+    otlp_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "", _target, "used where CREDWATCH_ENDPOINT is not set"
+    )
     otlp_metrics_endpoint: str = _setting(
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "", _url, "the same, for counts: wins over OTEL_EXPORTER_OTLP_ENDPOINT"
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "",
+        _target_of_signal,
+        "the same, for counts: wins over OTEL_EXPORTER_OTLP_ENDPOINT, and is used as it is",
     )
     otlp_traces_endpoint: str = _setting(
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", _url, "the same, for spans of a process without a TracerProvider"
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "",
+        _target_of_signal,
+        "the same, for spans of a process without a TracerProvider",
     )
     otlp_protocol: str = _setting(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         "http/protobuf",
-        _choice("http/protobuf", "grpc", "http/json"),
-        "used where CREDWATCH_PROTOCOL is not set",
+        _choice("http/protobuf", "grpc"),
+        "used where CREDWATCH_PROTOCOL is not set; `http/json` is not spoken",
+    )
+    otlp_metrics_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+        "",
+        _choice("http/protobuf", "grpc"),
+        "the same, for counts that go to a standard endpoint",
+    )
+    otlp_traces_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "",
+        _choice("http/protobuf", "grpc"),
+        "the same, for spans that go to a standard endpoint",
     )
     semconv_opt_in: str = _setting(
         "OTEL_SEMCONV_STABILITY_OPT_IN", "", str, "with `rpc` or `rpc/dup`: the new names of RPC attributes"
@@ -138,17 +178,33 @@ class Settings:
         return self.disabled or self.sdk_disabled
 
     @property
-    def target(self) -> tuple[str, str, bool]:
-        """Where telemetry goes: (endpoint, protocol, whether the endpoint is credwatch's own)."""
-        own = bool(self.endpoint)
-        protocol = self.protocol or self.otlp_protocol
-        endpoint = self.endpoint or self.otlp_metrics_endpoint or self.otlp_endpoint
-        return endpoint, "grpc" if protocol == "grpc" else "http/protobuf", own
+    def target(self) -> Target:
+        """Where counts go."""
+        return self._where("v1/metrics", self.otlp_metrics_endpoint, self.otlp_metrics_protocol)
 
     @property
-    def sends_spans(self) -> bool:
-        """Whether spans have an endpoint too: the standard one for metrics alone takes none."""
-        return bool(self.endpoint or self.otlp_traces_endpoint or self.otlp_endpoint)
+    def spans_target(self) -> Target:
+        """Where spans go, in a process without a TracerProvider."""
+        return self._where("v1/traces", self.otlp_traces_endpoint, self.otlp_traces_protocol)
+
+    @property
+    def exports(self) -> bool:
+        """Whether anything goes anywhere."""
+        return bool(self.target.endpoint or self.spans_target.endpoint)
+
+    def _where(self, path: str, endpoint: str, protocol: str) -> Target:
+        if self.endpoint:
+            return Target(self.endpoint, self.protocol or self.otlp_protocol, True, f"{self.endpoint}/{path}")
+        protocol = self.protocol or protocol or self.otlp_protocol
+        if _reached(endpoint, protocol):
+            return Target(endpoint, protocol, False, endpoint)
+        if _reached(self.otlp_endpoint, protocol):
+            return Target(self.otlp_endpoint, protocol, False, f"{self.otlp_endpoint}/{path}")
+        return Target("", protocol, False, "")
+
+
+def _reached(endpoint: str, protocol: str) -> bool:
+    return "://" in endpoint or (protocol == "grpc" and endpoint != "")
 
 
 def read(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -164,7 +220,19 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             values[row.name] = row.metadata["read"](text)
         except ValueError as error:
             problems.append(f"{variable} is ignored: {_why(error)}; using {row.default!r}")
-    return Settings(**values), problems
+    settings = Settings(**values)
+    return settings, [*problems, *_unreached(settings)]
+
+
+def _unreached(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each standard endpoint that only gRPC could reach, where HTTP is spoken."""
+    for target, endpoint, variable in (
+        (settings.target, settings.otlp_metrics_endpoint, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+        (settings.spans_target, settings.otlp_traces_endpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        (settings.target, settings.otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ):
+        if endpoint and not target.own and not _reached(endpoint, target.protocol):
+            yield f"{variable} is ignored: expected a URL that begins with http:// or https://, for {target.protocol}"
 
 
 def _why(error: ValueError) -> str:

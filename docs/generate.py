@@ -8,6 +8,7 @@ from pathlib import Path
 
 from credwatch import semconv
 from credwatch.settings import Settings
+from credwatch.standard import ROWS
 from credwatch_agent.findings import RULES, Rule
 from docs import operation_coverage
 from examples.dashboards import boards
@@ -83,8 +84,20 @@ def configuration() -> str:
                 "is ignored and named in one warning; the application runs as without it.\n"
             ),
             table(("variable", "default", "meaning"), rows),
+            (
+                "## The standard endpoint\n\nWithout `CREDWATCH_ENDPOINT` telemetry goes where OpenTelemetry's own "
+                "variables say, as they say. Each has a form for counts and one for spans, which goes before the general "
+                "one and replaces it. An endpoint of credwatch's own takes nothing of them: neither headers nor "
+                "certificates.\n"
+            ),
+            table(("variable", "for counts, for spans", "meaning"), [_standard(end, what) for _, end, _, what in ROWS]),
         ]
     )
+
+
+def _standard(end: str, what: str) -> tuple[str, str, str]:
+    name = "OTEL_EXPORTER_OTLP"
+    return f"`{name}_{end}`", f"`{name}_METRICS_{end}`, `{name}_TRACES_{end}`", what
 
 
 def findings() -> str:

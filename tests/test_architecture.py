@@ -36,7 +36,8 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "advice": {"provenance", "recorder"},
     "counter": {"semconv", "reporting"},
     "reporting": {"semconv", "provenance", "recorder", "telemetry"},
-    "exporting": {"semconv", "settings", "telemetry"},
+    "standard": set(),
+    "exporting": {"semconv", "settings", "standard", "telemetry"},
     "worker": {
         "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload", "advice",
         "counter",
@@ -48,7 +49,9 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
     "run": {"settings"},
-    "doctor": {"identity", "run", "settings", "fingerprint", "exporting", "instrumentation", "instrumentor"},
+    "doctor": {
+        "identity", "run", "settings", "fingerprint", "exporting", "standard", "instrumentation", "instrumentor",
+    },
     "cli": {"identity", "run", "doctor"},
     "__main__": {"cli"},
 }  # fmt: skip
@@ -99,6 +102,7 @@ PURE = {
         "provenance",
         "recorder",
         "reporting",
+        "standard",
         "workload",
     },
     AGENT: {"records", "access", "otlp", "iam", "evidence", "compare", "findings", "recommend", "reach"},

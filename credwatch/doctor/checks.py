@@ -161,7 +161,7 @@ def botocore(python: Python, tested: tuple[tuple[int, ...], tuple[int, ...]]) ->
 
 def opentelemetry(python: Python, settings: Settings) -> Iterator[Line]:
     """Are the OpenTelemetry packages there, and not too old?"""
-    kind = "grpc" if settings.target[1] == "grpc" else "http"
+    kind = "grpc" if settings.target.protocol == "grpc" else "http"
     exporter = f"opentelemetry-exporter-otlp-proto-{kind}"
     floors = {name: floor for name, floor in python.floors.items() if name.startswith("opentelemetry")}
     floors[exporter] = floors.get("opentelemetry-exporter-otlp", "")
