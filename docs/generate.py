@@ -87,8 +87,8 @@ def configuration() -> str:
             (
                 "## The standard endpoint\n\nWithout `CREDWATCH_ENDPOINT` telemetry goes where OpenTelemetry's own "
                 "variables say, as they say. Each has a form for counts and one for spans, which goes before the "
-                "general one and replaces it. An endpoint of credwatch's own takes nothing of them: neither headers nor "
-                "certificates.\n"
+                "general one and replaces it. An endpoint of credwatch's own takes nothing of them: neither headers "
+                "nor certificates.\n"
             ),
             table(("variable", "for counts, for spans", "meaning"), [_standard(end, what) for _, end, _, what in ROWS]),
         ]
