@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from credwatch.semconv import SCHEMA, SCHEMA_ATTRIBUTE
-from credwatch.settings import Settings
+from credwatch.settings import Settings, Target
 from credwatch.telemetry import Point, metrics_data
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
-    from requests import PreparedRequest
+    from requests import PreparedRequest, Response
+
+    from credwatch.standard import Options
 
 logger = logging.getLogger("credwatch")
 
@@ -36,6 +39,9 @@ SPANS_PER_REQUEST = 512
 
 importing = threading.Lock()
 """Held while the worker imports exporters: a fork in the middle would leave a child with half a module for good."""
+
+# exporters take the environment's headers in place of none
+_NO_HEADERS: Mapping[str, str] = {"x-credwatch": "1"}
 
 # what an exporter itself sets; every other header came from the environment
 _OWN_HEADERS = frozenset(
@@ -61,49 +67,95 @@ def headers_in(path: str, text: str) -> dict[str, str]:
     return headers
 
 
-def metric_exporter(settings: Settings) -> MetricExporter:
+def metric_exporter(settings: Settings, standard: Options) -> MetricExporter:
     """Return the exporter of points."""
-    if settings.target[1] == "grpc":
+    if settings.target.protocol == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415
 
-        return grpc.OTLPMetricExporter(**_grpc_options(settings, grpc.OTLPMetricExporter))
+        return _exporter(grpc.OTLPMetricExporter, _grpc_options, settings, settings.target, standard)
     from opentelemetry.exporter.otlp.proto.http import metric_exporter as http  # noqa: PLC0415
 
-    return http.OTLPMetricExporter(**_http_options(settings, "v1/metrics"))
+    return _exporter(http.OTLPMetricExporter, _http_options, settings, settings.target, standard)
 
 
-def span_exporter(settings: Settings) -> SpanExporter:
+def span_exporter(settings: Settings, standard: Options) -> SpanExporter:
     """Return the exporter of spans, for a process that has no TracerProvider."""
-    if settings.target[1] == "grpc":
+    if settings.spans_target.protocol == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
 
-        return grpc.OTLPSpanExporter(**_grpc_options(settings, grpc.OTLPSpanExporter))
+        return _exporter(grpc.OTLPSpanExporter, _grpc_options, settings, settings.spans_target, standard)
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
 
-    return http.OTLPSpanExporter(**_http_options(settings, "v1/traces"))
+    return _exporter(http.OTLPSpanExporter, _http_options, settings, settings.spans_target, standard)
 
 
-def _http_options(settings: Settings, path: str) -> dict[str, Any]:
-    if not settings.endpoint:
-        return {"timeout": TIMEOUT}
+class Refused(Exception):
+    """An exporter cannot be made in this environment; the text is the type of its error."""
+
+
+def _exporter(
+    make: Callable[..., Made],
+    options: Callable[[Settings, Target, Options], dict[str, Any]],
+    settings: Settings,
+    target: Target,
+    standard: Options,
+) -> Made:
+    quiet()  # its constructor speaks too, and may repeat what a variable holds
+    known = inspect.signature(make).parameters  # older exporters know fewer
+    asked = {name: value for name, value in options(settings, target, standard).items() if name in known}
+    try:
+        return make(**asked)
+    except Exception as error:  # noqa: BLE001 - whatever it reads in the environment beside
+        raise Refused(type(error).__name__) from None
+
+
+def _http_options(settings: Settings, target: Target, standard: Options) -> dict[str, Any]:
+    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415 - only where something is exported
+
+    if not target.own:
+        return {
+            "endpoint": target.url,
+            "headers": standard.headers or _NO_HEADERS,
+            "timeout": standard.timeout or TIMEOUT,
+            "compression": Compression(standard.compression or "none"),
+            **_certificates(standard),
+        }
     import requests  # noqa: PLC0415 - only where something is exported
-    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415
 
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
-    session = requests.Session()
+
+    class Own(requests.Session):
+        def send(self, request: PreparedRequest, **options: Any) -> Response:
+            # the exporter takes certificates of the environment in place of none
+            options.update(verify=settings.certificate or True, cert=None)
+            return super().send(request, **options)
+
+    session = Own()
     session.trust_env = False  # no proxy, no .netrc: this endpoint is on the host or named on purpose
-    session.auth = _only(headers)
+    session.auth = _only(headers or _NO_HEADERS)
     return {
-        "endpoint": f"{settings.endpoint}/{path}",
-        "headers": headers,
+        "endpoint": target.url,
+        "headers": headers or _NO_HEADERS,
         "timeout": TIMEOUT,
         "session": session,
         "compression": Compression.Gzip,
-        "certificate_file": settings.certificate or None,
     }
 
 
-def _only(headers: dict[str, str]) -> Callable[[PreparedRequest], PreparedRequest]:
+def _certificates(standard: Options) -> dict[str, str]:
+    """Return the files for TLS that standard variables name, as arguments; raises OSError where one cannot be read."""
+    files = {
+        "certificate_file": standard.certificate,
+        "client_key_file": standard.client_key,
+        "client_certificate_file": standard.client_certificate,
+    }
+    named = {argument: path for argument, path in files.items() if path}
+    for path in named.values():
+        Path(path).read_bytes()
+    return named
+
+
+def _only(headers: Mapping[str, str]) -> Callable[[PreparedRequest], PreparedRequest]:
     """Return the last hook before sending: it takes away every header that is not ours."""
     allowed = _OWN_HEADERS | headers.keys()
 
@@ -115,40 +167,65 @@ def _only(headers: dict[str, str]) -> Callable[[PreparedRequest], PreparedReques
     return strip
 
 
-def _grpc_options(settings: Settings, exporter: type) -> dict[str, Any]:
-    if not settings.endpoint:
-        return {"timeout": TIMEOUT}
+def _grpc_options(settings: Settings, target: Target, standard: Options) -> dict[str, Any]:
     import grpc  # noqa: PLC0415 - only where something is exported
 
+    if not target.own:
+        scheme = target.endpoint.partition("://")[0]
+        insecure = scheme == "http" or (scheme != "https" and standard.insecure)
+        return {
+            "endpoint": target.endpoint,
+            "headers": tuple((standard.headers or _NO_HEADERS).items()),
+            "timeout": standard.timeout or TIMEOUT,
+            "insecure": insecure,
+            "compression": grpc.Compression.Gzip if standard.compression == "gzip" else grpc.Compression.NoCompression,
+            **({} if insecure else _grpc_certificates(grpc, standard)),
+        }
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
     options: dict[str, Any] = {
-        "endpoint": settings.endpoint,
-        # an empty sequence would be replaced by the environment's headers
-        "headers": tuple(headers.items()) or (("x-credwatch", "1"),),
+        "endpoint": target.endpoint,
+        "headers": tuple((headers or _NO_HEADERS).items()),
         "timeout": TIMEOUT,
-        "insecure": settings.endpoint.startswith("http://"),
+        "insecure": target.endpoint.startswith("http://"),
         "compression": grpc.Compression.Gzip,
+        # no proxy, as over HTTP; exporters before 1.36 have no such option
+        "channel_options": (("grpc.enable_http_proxy", 0),),
     }
     if not options["insecure"]:
         # always given, or the exporter takes certificates and keys meant for another backend
         roots = Path(settings.certificate).read_bytes() if settings.certificate else None
         options["credentials"] = grpc.ssl_channel_credentials(root_certificates=roots)
-    if "channel_options" in inspect.signature(exporter).parameters:
-        # no proxy, as over HTTP; exporters before 1.36 have no such option
-        options["channel_options"] = (("grpc.enable_http_proxy", 0),)
     return options
+
+
+def _grpc_certificates(grpc: Any, standard: Options) -> dict[str, Any]:
+    """Return the credentials of a channel; where no file is named, the exporter's own provider may have some."""
+    paths = (standard.certificate, standard.client_key, standard.client_certificate)
+    if not any(paths):
+        return {}
+    roots, key, chain = (Path(path).read_bytes() if path else None for path in paths)
+    return {"credentials": grpc.ssl_channel_credentials(roots, key, chain)}
+
+
+class _Thread(threading.local):
+    exporting = False
+
+
+_thread = _Thread()
 
 
 @contextlib.contextmanager
 def _suppressed() -> Iterator[None]:
-    """No other instrumentation makes spans of our own requests. Only ever in our thread."""
+    """No other instrumentation makes spans of our own requests, and no exporter logs them. Only ever in our thread."""
     from opentelemetry import context  # noqa: PLC0415
 
     key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
     token = context.attach(context.set_value(key, True))
+    _thread.exporting = True
     try:
         yield
     finally:
+        _thread.exporting = False
         context.detach(token)
 
 
@@ -177,52 +254,57 @@ def _collector() -> Any:
     return Collector()
 
 
-class _OneThread(logging.Filter):
-    """Drops what the exporters log in our thread: a dead endpoint is worth one line, said by us."""
+class _NotOurs(logging.Filter):
+    """Drops what is logged while we export: a dead endpoint is worth one line, said by us."""
 
-    def __init__(self, thread_id: int) -> None:
-        super().__init__()
-        self._thread_id = thread_id
+    def filter(self, _: logging.LogRecord) -> bool:
+        return not _thread.exporting  # what logs calls its filters in its own thread
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.thread != self._thread_id
+
+_not_ours = _NotOurs()
 
 
 def quiet() -> None:
-    """Keep the exporters' own log lines of the calling thread out of the application's log."""
-    ours = _OneThread(threading.get_ident())
+    """Keep what exporters say of our exports out of the application's log; of its own exports they go on to speak."""
     for name in list(logging.root.manager.loggerDict):
-        if name.startswith(("opentelemetry.exporter", "opentelemetry.sdk", "urllib3.connectionpool")):
-            logging.getLogger(name).addFilter(ours)
+        if name.startswith(("opentelemetry.", "urllib3.connectionpool")):
+            logging.getLogger(name).addFilter(_not_ours)
 
 
 class OtlpExport:
     """Sends points and spans by OTLP, as the settings ask; exporters are made at first use, in the worker."""
 
-    def __init__(self, settings: Settings, version: str, metrics: MetricExporter | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        version: str,
+        metrics: MetricExporter | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
         self._settings = settings
+        self._environ = environ
         self._version = version
         self._given = self._metrics = metrics
         self._spans: Any = None
         self._collected: Any = None
         self._resources: dict[frozenset[tuple[str, str]], Resource] = {}
         self._provider: Any = None
-        self._told = False
-        if settings.target[1] == "grpc" and metrics is None:
+        self._told: set[str] = set()
+        protocols = {target.protocol for target in (settings.target, settings.spans_target)}
+        if "grpc" in protocols and metrics is None:
             # the gRPC exporters import it, and its import runs threads: in a process that exits, it fails
             import opentelemetry.sdk._logs  # noqa: F401, PLC0415
 
     def _exporter(self) -> MetricExporter | None:
         """Import all that sending takes and make the exporter, once a process, with no fork in between."""
-        if self._metrics is None:
+        if self._metrics is None and self._settings.target.endpoint:
             with importing:
                 import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
 
                 import opentelemetry.sdk.metrics.export  # noqa: PLC0415
                 import opentelemetry.sdk.resources  # noqa: F401, PLC0415
 
-                self._metrics = self._made(metric_exporter)
-                quiet()
+                self._metrics = self._made(metric_exporter, "METRICS", own=self._settings.target.own)
         return self._metrics
 
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
@@ -231,28 +313,46 @@ class OtlpExport:
         from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - only where something is sent
 
         if exporter is None:
-            return False
+            return not self._settings.target.endpoint  # nobody asked for counts: none are kept for a receiver
         with _suppressed():
             try:
                 result = exporter.export(metrics_data(points, self._resource(resource), self._version))
-            except OSError:  # a certificate file that is not there
+            except (OSError, ValueError):  # a certificate file that is not there, or is none
                 return False
         return bool(result is MetricExportResult.SUCCESS)
 
-    def _made(self, make: Callable[[Settings], Made]) -> Made | None:
-        """Return a new exporter, or None, said once, where a file that the settings name is not to be read."""
+    def _made(self, make: Callable[[Settings, Options], Made], signal: str, *, own: bool) -> Made | None:
+        """Return a new exporter, or None, said once, where it cannot be made as the settings or the environment ask."""
+        from credwatch.standard import Options, options  # noqa: PLC0415 - only where something is sent
+
+        # an endpoint of our own takes nothing that was meant for another
+        standard, problems = (Options(), []) if own else options(self._environ, signal)
+        for problem in problems:
+            self._tell(problem)
         try:
-            return make(self._settings)
-        except (OSError, ValueError) as error:
-            if not self._told:
-                self._told = True
-                # the type alone: what the variable holds may be the header itself
-                logger.warning(
-                    "credwatch: CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE cannot be used (%s); expected the path "
-                    "of a readable file, headers as `name: value` lines; nothing is exported",
-                    type(error).__name__,
-                )
+            with _suppressed():
+                made = make(self._settings, standard)
+        except Refused as error:
+            self._tell(
+                f"OpenTelemetry's exporter refuses a value of the OTEL_EXPORTER_OTLP_* variables ({error}); "
+                "nothing is exported"
+            )
             return None
+        except (OSError, ValueError) as error:
+            # the type alone: what the variable holds may be the header itself
+            named = "CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE" if own else "a file of OTEL_EXPORTER_OTLP_*"
+            self._tell(
+                f"{named} cannot be used ({type(error).__name__}); expected the path of a readable file"
+                f"{', headers as `name: value` lines' if own else ''}; nothing is exported"
+            )
+            return None
+        quiet()
+        return made
+
+    def _tell(self, sentence: str) -> None:
+        if sentence not in self._told:
+            self._told.add(sentence)
+            logger.warning("credwatch: %s", sentence)
 
     def provider(self, resource: Mapping[str, str]) -> TracerProvider:
         """Return a private TracerProvider, for a process in which the application has none."""
@@ -261,10 +361,10 @@ class OtlpExport:
                 from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
                 self._collected = _collector()
-                self._spans = self._made(span_exporter) if self._settings.sends_spans else None
+                target = self._settings.spans_target
+                self._spans = self._made(span_exporter, "TRACES", own=target.own) if target.endpoint else None
                 self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
                 self._provider.add_span_processor(self._collected)
-                quiet()
         provider: TracerProvider = self._provider
         return provider
 

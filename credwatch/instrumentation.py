@@ -21,6 +21,7 @@ from credwatch.counter import BySource
 from credwatch.exporting import OtlpExport
 from credwatch.fingerprint import fingerprint
 from credwatch.guard import Guard
+from credwatch.holder import told
 from credwatch.ledger import Ledger
 from credwatch.operations import resolve
 from credwatch.probe import expects_imds, fetch
@@ -86,7 +87,7 @@ class Instrumentation:
             call_site=settings.call_site,
             resolve=self.guard.wrap(resolve),
         )
-        if export is None and settings.target[0]:
+        if export is None and settings.exports:
             export = OtlpExport(settings, __version__)
         edges = Edges(
             clock,
@@ -122,7 +123,7 @@ class Instrumentation:
         self._observe_imds = wrap(self._imds_answered)
         self._observe_source = wrap(self._source_held)
         self._wrapped: list[tuple[type, str, Any, Any]] = []
-        self._asyncio = False
+        self._asyncio = self._pooled = False
 
     # --- attaching
 
@@ -161,6 +162,13 @@ class Instrumentation:
             for seam in self._asyncio_seams():
                 self._wrap(seam)
 
+    def attach_pool(self, close: Callable[[], object]) -> None:
+        """See that workers of billiard's pools (Celery's among them) `close`: they leave without a finalizer."""
+        pool = sys.modules.get("billiard.pool")
+        if pool is not None and not self._pooled:
+            self._pooled = True
+            self._wrap(Seam(pool.Worker, "_do_exit", partial(_around_exit, close), "how many calls a worker made"))
+
     def hook(self, emitter: Any) -> None:
         """Follow the calls of a session or a client; a second time changes nothing."""
         _load_map()
@@ -171,7 +179,11 @@ class Instrumentation:
         original = seam.owner.__dict__.get(seam.name)
         if original is None:
             logger.warning(
-                "credwatch: this botocore has no %s.%s; %s stays unknown", seam.owner.__name__, seam.name, seam.reason
+                "credwatch: this %s has no %s.%s; %s stays unknown",
+                seam.owner.__module__.partition(".")[0],
+                seam.owner.__name__,
+                seam.name,
+                seam.reason,
             )
             return
         wrapper = seam.wrapper(original)
@@ -323,7 +335,8 @@ class Instrumentation:
 
     def _source_held(self, fetcher: Any) -> None:
         credentials = fetcher._source_credentials
-        self.registry.held(key_of(credentials), getattr(credentials, "method", None) or "")
+        method = getattr(credentials, "method", None) or ""
+        self.registry.held(key_of(credentials), method, told(credentials, method))
 
     # --- life
 
@@ -333,6 +346,23 @@ class Instrumentation:
         self.registry.forked()
         self.recorder.forked()
         self.worker.forked()
+
+
+def _around_exit(close: Callable[[], object], original: Callable[..., Any]) -> Callable[..., Any]:
+    def _do_exit(worker: Any, *args: Any, **kwargs: Any) -> Any:
+        theirs = worker.on_exit
+
+        def on_exit(*args: Any, **kwargs: Any) -> None:
+            try:
+                if theirs is not None:
+                    theirs(*args, **kwargs)
+            finally:
+                close()  # last: what the application does at the end of a worker may be a call
+
+        worker.on_exit = on_exit
+        return original(worker, *args, **kwargs)
+
+    return _do_exit
 
 
 def _load_map() -> None:

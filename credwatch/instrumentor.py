@@ -62,7 +62,7 @@ def _instrument(
     with _lock:
         if _active is not None or settings.off:
             return
-        export = OtlpExport(settings, __version__, exporter) if exporter is not None or settings.target[0] else None
+        export = OtlpExport(settings, __version__, exporter) if exporter is not None or settings.exports else None
         if export is None:
             logger.info("credwatch: no OTLP endpoint is configured (CREDWATCH_ENDPOINT); nothing is exported")
         instrumentation = Instrumentation(
@@ -132,6 +132,8 @@ def _hook_exit() -> None:
     """At the first call: the last hook runs first, so this one runs before those of the application's providers."""
     atexit.unregister(_hurry)
     atexit.register(_hurry)
+    if _active is not None:
+        _active.guard.wrap(_active.attach_pool)(_close)
 
 
 def _hurry() -> None:
@@ -155,8 +157,6 @@ _forking: set[int] = set()  # threads that fork and hold the lock of imports
 def _before_fork() -> None:
     """Wait until the worker has imported what it is importing."""
     _hook_multiprocessing()
-    if _active is not None:
-        _active.guard.wrap(_hook_celery)()
     if _active is not None and exporting.importing.acquire(timeout=_IMPORT_SECONDS):
         _forking.add(threading.get_ident())
 
@@ -169,17 +169,6 @@ def _hook_multiprocessing() -> None:
         return
     _multiprocessing_hooked = True
     util.register_after_fork(_in_multiprocessing_child, _finalize_in_multiprocessing)
-
-
-def _hook_celery() -> None:
-    """See that a worker of Celery's prefork pool closes: it leaves by `os._exit` too, and runs no finalizer."""
-    signals = sys.modules.get("celery.signals")
-    if signals is not None:
-        signals.worker_process_shutdown.connect(_close_worker, weak=False, dispatch_uid="credwatch")
-
-
-def _close_worker(**_: object) -> None:
-    _close()
 
 
 def _in_multiprocessing_child() -> bool:

@@ -7,6 +7,7 @@ endpoint again is a `Question`, answered off the application's path. Pure: no I/
 environment is an argument. Bounded: old keys leave, identities stay.
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ _METHODS: Mapping[str, str] = {
 _ROLE_METHODS = frozenset(
     {"iam-role", "container-role", "assume-role", "assume-role-with-web-identity", "sso", "login"}
 )
+NAMED_METHODS = frozenset({"sso", "login"})
+"""Methods of which the holder of a key may know the principal, although no endpoint tells it (`holder`)."""
 _LITERAL_METHODS = frozenset({"explicit", "env", "shared-credentials-file", "config-file"})
 _ROLE_SOURCES = frozenset(
     {
@@ -51,6 +54,9 @@ _ROLE_SOURCES = frozenset(
         "login",
     }
 )
+# compiled where they are used: few processes have such a source, each would wait for it at its start
+_PERMISSION_SET = r"[\w+=,.@-]{1,32}"
+_SIGNED_IN = r"arn:aws[\w-]*:(iam::\d{12}:(root|user/[\w+=,.@/-]{1,575})|sts::\d{12}:assumed-role/[\w+=,.@/-]{1,129})"
 _POD_IDENTITY_HOSTS = frozenset({"169.254.170.23", "fd00:ec2::23"})
 
 
@@ -70,6 +76,17 @@ class Identity(NamedTuple):
     @property
     def hop(self) -> Hop:
         return Hop(self.source, self.principal_arn or self.principal_name)
+
+
+class Told(NamedTuple):
+    """What whoever holds a key knows of the principal; "" where it knows nothing."""
+
+    principal_arn: str = ""
+    principal_name: str = ""
+    account_id: str = ""
+
+
+NOBODY = Told()
 
 
 class Question(NamedTuple):
@@ -142,6 +159,20 @@ def account_of(arn: str) -> str:
     return parts[4] if len(parts) == 6 else ""
 
 
+def permission_set_role(name: object) -> str:
+    """Return the name of the role behind a permission set of IAM Identity Center, `*` for its suffix, or "".
+
+    The suffix is random and nobody tells it to the process: IAM Identity Center user guide, "Referencing permission
+    sets in resource policies, Amazon EKS Cluster config maps, and AWS KMS key policies".
+    """
+    return f"AWSReservedSSO_{name}_*" if isinstance(name, str) and re.fullmatch(_PERMISSION_SET, name, re.ASCII) else ""
+
+
+def signed_in(session: object) -> str:
+    """Return who signed in by `aws login`, which names its session by that principal's ARN; "" for another name."""
+    return session if isinstance(session, str) and re.fullmatch(_SIGNED_IN, session, re.ASCII) else ""
+
+
 class Registry:
     """Where the keys of this process came from. Methods may be called from any thread."""
 
@@ -169,18 +200,23 @@ class Registry:
         identity = Identity("unknown", "iam-role", key_type(key_id), principal_name=role_name)
         self._learn(key_id, *self._placed(identity, Question("imds", url)))
 
-    def issued(self, key_id: str, source: str, principal_arn: str, account_id: str, parent: Origin | None) -> None:
+    def issued(
+        self, key_id: str, source: str, principal_arn: str, account_id: str, parent: Origin | None, name: str = ""
+    ) -> None:
         """A service issued a key to a caller that signed as `parent` (None: the request was unsigned)."""
         chain = () if parent is None else _shortened((parent.identity.hop, *parent.identity.chain))
         provider = {"assumed-role": "assume-role", "web-identity": "assume-role-with-web-identity"}.get(source, source)
         account = account_id or account_of(principal_arn)
-        identity = Identity(source, provider, key_type(key_id), False, chain, principal_arn, "", account)
+        identity = Identity(source, provider, key_type(key_id), False, chain, principal_arn, name, account)
         self._learn(key_id, identity, None if parent is None or parent.settled else parent.question)
 
-    def held(self, key_id: str, method: str) -> None:
-        """botocore assumes a role with a key that it holds by `method`; its own STS client calls it `explicit`."""
+    def held(self, key_id: str, method: str, told: Told = NOBODY) -> None:
+        """botocore holds a key by `method`, and knows this of it; its own STS client will call the key `explicit`."""
         if key_id and method not in ("", "explicit"):
-            self._learn(key_id, *self._by_method(key_id, method))
+            identity, question = self._by_method(key_id, method)
+            if identity.source != "unknown":
+                identity = identity._replace(**told._asdict())
+            self._learn(key_id, identity, question)
 
     def _learn(self, key_id: str, identity: Identity, question: Question | None) -> None:
         with self._lock:

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 from credwatch import callsite
 from credwatch.callsite import CallSite
 from credwatch.guard import Guard
+from credwatch.holder import told
 from credwatch.ledger import Ledger
 from credwatch.operations import Resolution, decider, resolve
 from credwatch.outcome import ABANDONED, ABSENT, ALLOWED, FAILED, SIGNED, Outcome, classify
-from credwatch.provenance import Key, Origin, Registry
+from credwatch.provenance import NAMED_METHODS, Key, Origin, Registry, permission_set_role
 from credwatch.semconv import DETAILS, Usage
 from credwatch.signature import beginning, from_form, from_request
 
@@ -302,6 +303,8 @@ class Recorder:
         call.kind, call.region = found.kind, found.region or context.get("client_region") or ""
         if self._urls:
             call.url = request.url
+        if method in NAMED_METHODS and key_of(credentials) == found.key_id:
+            self.registry.held(found.key_id, method, told(credentials, method))
         if call.service == "sts":  # the only client of botocore's own that holds the keys of others as `explicit`
             call.key = self.registry.sighted(found, method, key_of(credentials), _nested)
         else:
@@ -441,7 +444,7 @@ class Recorder:
         arn = str(params.get("RoleArn") or user.get("Arn") or "")
         parent = call.key.origin if call.key is not None else None
         account = str(params.get("accountId") or "")
-        self.registry.issued(str(key_id), source, arn, account, parent)
+        self.registry.issued(str(key_id), source, arn, account, parent, permission_set_role(params.get("roleName")))
 
 
 def _flat(authorizations: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[str | None, ...]:

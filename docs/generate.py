@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from pathlib import Path
 
-from credwatch import semconv
-from credwatch.settings import Settings
+from credwatch import semconv, settings
+from credwatch.standard import ROWS
 from credwatch_agent.findings import RULES, Rule
 from docs import operation_coverage
 from examples.dashboards import boards
@@ -72,9 +71,10 @@ def telemetry() -> str:
 def configuration() -> str:
     """Every setting of the recorder, from `credwatch/settings.py`."""
     rows = []
-    for row in fields(Settings):
-        default = "on" if row.default is True else "off" if row.default is False else str(row.default) or "not set"
-        rows.append((f"`{row.metadata['variable']}`", f"`{default}`", row.metadata["meaning"]))
+    for name, row in settings.ROWS.items():
+        value = settings.Settings._field_defaults[name]
+        default = "on" if value is True else "off" if value is False else str(value) or "not set"
+        rows.append((f"`{row.variable}`", f"`{default}`", row.meaning))
     return "\n".join(
         [
             f"# Configuration of the recorder\n\n{_NOTE}",
@@ -83,8 +83,20 @@ def configuration() -> str:
                 "is ignored and named in one warning; the application runs as without it.\n"
             ),
             table(("variable", "default", "meaning"), rows),
+            (
+                "## The standard endpoint\n\nWithout `CREDWATCH_ENDPOINT` telemetry goes where OpenTelemetry's own "
+                "variables say, as they say. Each has a form for counts and one for spans, which goes before the "
+                "general one and replaces it. An endpoint of credwatch's own takes nothing of them: neither headers "
+                "nor certificates.\n"
+            ),
+            table(("variable", "for counts, for spans", "meaning"), [_standard(end, what) for _, end, _, what in ROWS]),
         ]
     )
+
+
+def _standard(end: str, what: str) -> tuple[str, str, str]:
+    name = "OTEL_EXPORTER_OTLP"
+    return f"`{name}_{end}`", f"`{name}_METRICS_{end}`, `{name}_TRACES_{end}`", what
 
 
 def findings() -> str:

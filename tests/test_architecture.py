@@ -29,24 +29,30 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "workload": set(),
     "operations": {"semconv"},
     "provenance": {"semconv", "signature"},
-    "recorder": {"semconv", "signature", "provenance", "operations", "ledger", "callsite", "guard", "outcome"},
+    "holder": {"provenance"},
+    "recorder": {
+        "semconv", "signature", "provenance", "holder", "operations", "ledger", "callsite", "guard", "outcome",
+    },
     "telemetry": {"semconv", "recorder", "bulk"},
     "advice": {"provenance", "recorder"},
     "counter": {"semconv", "reporting"},
     "reporting": {"semconv", "provenance", "recorder", "telemetry"},
-    "exporting": {"semconv", "settings", "telemetry"},
+    "standard": set(),
+    "exporting": {"semconv", "settings", "standard", "telemetry"},
     "worker": {
         "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload", "advice",
         "counter",
     },
     "instrumentation": {
-        "semconv", "settings", "fingerprint", "guard", "ledger", "operations", "probe", "provenance", "recorder",
-        "signature", "telemetry", "exporting", "worker", "workload", "advice", "counter",
+        "semconv", "settings", "fingerprint", "guard", "ledger", "operations", "probe", "provenance", "holder",
+        "recorder", "signature", "telemetry", "exporting", "worker", "workload", "advice", "counter",
     },
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
     "run": {"settings"},
-    "doctor": {"identity", "run", "settings", "fingerprint", "exporting", "instrumentation", "instrumentor"},
+    "doctor": {
+        "identity", "run", "settings", "fingerprint", "exporting", "standard", "instrumentation", "instrumentor",
+    },
     "cli": {"identity", "run", "doctor"},
     "__main__": {"cli"},
 }  # fmt: skip
@@ -88,6 +94,7 @@ EDGES = {"socket", "requests", "http", "urllib3", "sqlite3", "os", "time", "boto
 PURE = {
     RECORDER: {
         "advice",
+        "holder",
         "semconv",
         "signature",
         "operations",
@@ -96,6 +103,7 @@ PURE = {
         "provenance",
         "recorder",
         "reporting",
+        "standard",
         "workload",
     },
     AGENT: {"records", "access", "otlp", "iam", "evidence", "compare", "findings", "recommend", "reach"},

@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 
 from credwatch.doctor.endpoint import endpoint
 from credwatch.doctor.model import ANYWHERE, Agent, Ask, Line, Python, Subject
-from credwatch.settings import Settings, read
+from credwatch.settings import ROWS, Settings, read
 
 PLUGIN_VARIABLE = "BOTOCORE_EXPERIMENTAL__PLUGINS"
 
@@ -124,7 +123,7 @@ def _not_on(environ: Mapping[str, str], settings: Settings) -> Line:
 
 def misspelt(environ: Mapping[str, str]) -> Iterator[Line]:
     """Yield a warning for each CREDWATCH_ variable that is no setting."""
-    known = [row.metadata["variable"] for row in fields(Settings)]
+    known = [row.variable for row in ROWS.values()]
     for name in sorted(set(environ) - set(known)):
         if name.startswith("CREDWATCH_") and not name.startswith("CREDWATCH_AGENT"):
             close = difflib.get_close_matches(name, known, 1)
@@ -161,7 +160,7 @@ def botocore(python: Python, tested: tuple[tuple[int, ...], tuple[int, ...]]) ->
 
 def opentelemetry(python: Python, settings: Settings) -> Iterator[Line]:
     """Are the OpenTelemetry packages there, and not too old?"""
-    kind = "grpc" if settings.target[1] == "grpc" else "http"
+    kind = "grpc" if settings.target.protocol == "grpc" else "http"
     exporter = f"opentelemetry-exporter-otlp-proto-{kind}"
     floors = {name: floor for name, floor in python.floors.items() if name.startswith("opentelemetry")}
     floors[exporter] = floors.get("opentelemetry-exporter-otlp", "")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from opentelemetry.util.re import parse_env_headers
-
 from credwatch.doctor.model import Agent, Answered, Ask, Line, Post, Silent, Subject
 from credwatch.doctor.seen import seen
 from credwatch.exporting import headers_in
 from credwatch.settings import Settings
+from credwatch.standard import METRICS, options
 
 PROTOBUF = "application/x-protobuf"
 
@@ -30,7 +29,7 @@ def endpoint(subject: Subject, settings: Settings, ask: Ask, agent: Agent) -> It
 
 def _endpoint(subject: Subject, settings: Settings, ask: Ask) -> Generator[Line, None, Post | None]:
     """Yield all lines but the last; return how the agent is asked, if telemetry goes straight to one."""
-    address, protocol, own = settings.target
+    address, protocol, own, _ = settings.target
     if not address:
         fix = "set CREDWATCH_ENDPOINT, for example to http://127.0.0.1:4318"
         yield Line("exporting", "problem", "nowhere: neither CREDWATCH_ENDPOINT nor a standard OTLP endpoint", fix)
@@ -47,20 +46,19 @@ def _endpoint(subject: Subject, settings: Settings, ask: Ask) -> Generator[Line,
 def place(url: str) -> str:
     """Return scheme, host and port of a URL: its user, path and query may hold a secret."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if "://" in url else f"//{url}")  # gRPC needs no scheme
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "an address that is not valid"
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    return f"{parts.scheme}://{host}{port}"
+    return f"{parts.scheme}://{host}{port}" if parts.scheme else f"{host}{port}"
 
 
 def _request(subject: Subject, settings: Settings) -> tuple[list[Line], Post]:
-    address, protocol, own = settings.target
+    address, protocol, own, url = settings.target
     environ, lines = subject.environ, []
     headers: Mapping[str, str] = {}
-    certificate = settings.certificate if own else environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE", "")
-    url = address if protocol == "grpc" else f"{address}/v1/metrics"
+    certificate = settings.certificate
     if own:
         if environ.get("OTEL_EXPORTER_OTLP_HEADERS"):
             lines.append(Line("headers", "note", "OTEL_EXPORTER_OTLP_HEADERS belong elsewhere and are not sent there"))
@@ -68,9 +66,9 @@ def _request(subject: Subject, settings: Settings) -> tuple[list[Line], Post]:
             line, headers = _headers_of(subject, settings.headers_file)
             lines.append(line)
     else:
-        url = environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "").strip() or url
-        text = environ.get("OTEL_EXPORTER_OTLP_METRICS_HEADERS") or environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")
-        headers = parse_env_headers(text, liberal=True)
+        standard, problems = options(environ, METRICS)
+        lines += [Line("variable", "warning", problem, "correct it or leave it out") for problem in problems]
+        headers, certificate = standard.headers, standard.certificate
         if settings.headers_file or settings.certificate:
             told = "CREDWATCH_HEADERS_FILE and CREDWATCH_CERTIFICATE are used only with CREDWATCH_ENDPOINT"
             lines.append(Line("headers", "warning", told, "set CREDWATCH_ENDPOINT, or leave them out"))
@@ -84,7 +82,8 @@ def _request(subject: Subject, settings: Settings) -> tuple[list[Line], Post]:
     if subject.foreign:
         headers = {}  # what another user's variable names must not be read with our rights and sent
     method = "grpc" if protocol == "grpc" else "POST"
-    return lines, Post(method, url, headers, subject.path(certificate) if certificate else "")
+    address = address if protocol == "grpc" else url
+    return lines, Post(method, address, headers, subject.path(certificate) if certificate else "")
 
 
 def _headers_of(subject: Subject, name: str) -> tuple[Line, Mapping[str, str]]:

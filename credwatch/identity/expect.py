@@ -17,15 +17,23 @@ def matches(identity: Identity, expected: str) -> bool | None:
         return None if _may_be_a_role(identity) else False
     if not expected.startswith("arn:"):
         is_role = not identity.principal_arn or ":role/" in identity.principal_arn
-        return is_role and fnmatchcase(identity.principal.rpartition("/")[2], expected)
+        return is_role and _named(identity.principal.rpartition("/")[2], expected)
     if identity.principal_arn:
         return fnmatchcase(identity.principal_arn, expected)
     return _named_in_account(identity, expected)
 
 
+def _named(name: str, expected: str) -> bool | None:
+    if fnmatchcase(name, expected):
+        return True
+    # of a role of IAM Identity Center the end of the name is not known
+    return None if name.endswith("*") and fnmatchcase(expected, name) else False
+
+
 def _named_in_account(identity: Identity, expected: str) -> bool | None:
-    if not fnmatchcase(identity.principal_name, expected.rpartition("/")[2]):
-        return False
+    named = _named(identity.principal_name, expected.rpartition("/")[2])
+    if not named:
+        return named
     account = expected.split(":")[4] if expected.count(":") >= 5 else "*"
     if identity.account_id:
         return fnmatchcase(identity.account_id, account)

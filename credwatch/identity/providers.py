@@ -25,6 +25,7 @@ from credwatch.identity.stored import (
     environment,
     shared_credentials_file,
 )
+from credwatch.provenance import permission_set_role, signed_in
 from credwatch.semconv import Hop
 
 PROFILE_METHODS = (
@@ -157,7 +158,8 @@ def sso(context: Context) -> Finding:
     if missing:
         return misconfigured(f"profile `{name}` lacks {', '.join(missing)}", "Run `aws configure sso`.")
     text = f"would ask IAM Identity Center for permission set {resolved['sso_role_name']} (not called)"
-    return Finding("found", text, "sso", account_id=account(resolved["sso_account_id"]))
+    name = permission_set_role(resolved["sso_role_name"])
+    return Finding("found", text, "sso", "", name, account(resolved["sso_account_id"]))
 
 
 def login(context: Context) -> Finding:
@@ -166,7 +168,8 @@ def login(context: Context) -> Finding:
         return nothing(f"profile `{name}` has no login_session")
     if not context.world.has_crt:
         return misconfigured(f"login_session of profile `{name}` needs awscrt", 'Install "botocore[crt]".')
-    return Finding("found", "the session of `aws login` (its cache is not read)", "login")
+    arn = signed_in(context.profiles.own["login_session"])
+    return Finding("found", "the session of `aws login` (its cache is not read)", "login", arn, "", account_of(arn))
 
 
 def process(context: Context) -> Finding:

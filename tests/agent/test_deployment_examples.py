@@ -10,7 +10,6 @@ import configparser
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import pytest
 import yaml
 from botocore.validate import validate_parameters
 
-from credwatch.settings import Settings as Recorder
+from credwatch.settings import ROWS
 from credwatch_agent import __version__
 from credwatch_agent.cli.settings import PREFIX, Settings, given, settings
 from credwatch_agent.snapshot.live import PERMISSIONS
@@ -38,7 +37,7 @@ def served(environ: Mapping[str, str]) -> Settings:
 
 def recorder(environ: Mapping[str, str]) -> None:
     """A service's environment has no variable of ours that is none, and switches credwatch on."""
-    known = {row.metadata["variable"] for row in fields(Recorder)}
+    known = {row.variable for row in ROWS.values()}
     assert {name for name in environ if name.startswith("CREDWATCH_")} <= known
     assert environ["CREDWATCH_ENABLED"] == "1"
 

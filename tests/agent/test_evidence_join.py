@@ -59,6 +59,15 @@ def test_calls_lie_at_the_role_that_the_snapshot_knows(usage: dict[str, str], wo
     assert signed.role_arn == role
 
 
+def test_a_role_of_identity_center_that_cannot_be_told_from_its_double_is_a_stray_of_both() -> None:
+    names = ("AWSReservedSSO_Read_01", "AWSReservedSSO_Read_02")
+    doubles = tuple(s.Role(w.role_arn(name), name) for name in names)
+    usage = (row(principal_name="AWSReservedSSO_Read_*", account_id=w.ACCOUNT),)
+    telemetry = Telemetry({"p": w.task_process("p", "orders")}, usage, ())
+    found = join(telemetry, s.Index(w.snapshot(ORDERS, *doubles, **w.ecs("orders", ORDERS.arn))), 0)
+    assert [len(found.strays_named(name)) for name in (*names, "orders")] == [1, 1, 0]
+
+
 def place(process: Process, **world: Any) -> Place:
     return joined((process,), **world).places[process.process_id]
 

@@ -168,12 +168,17 @@ def test_a_file_that_is_something_else_gets_one_sentence(tmp_path: Path, text: s
 
 HOST = f"arn:aws:iam::{ACCOUNT}:role/infra/ecs-host"
 PROFILE = f"arn:aws:iam::{ACCOUNT}:instance-profile/ecs-host"
+SSO_PATH = "aws-reserved/sso.amazonaws.com/"
+RESERVED = [f"AWSReservedSSO_{name}" for name in ("Read_Only_0123456789abcdef", "Twice_01", "Twice_02")]
 INDEX = s.Index(
     s.Snapshot(
         0,
         "live",
         account_id=ACCOUNT,
-        roles=(s.Role(HOST, "ecs-host", "/infra/"),),
+        roles=(
+            s.Role(HOST, "ecs-host", "/infra/"),
+            *(s.Role(f"arn:aws:iam::{ACCOUNT}:role/{SSO_PATH}{name}", name, f"/{SSO_PATH}") for name in RESERVED),
+        ),
         instance_profiles=(s.InstanceProfile(PROFILE, "ecs-host", (HOST,)),),
     )
 )
@@ -190,6 +195,10 @@ INDEX = s.Index(
         ({"name": "ecs-host", "account_id": "999999999999"}, ""),
         ({"name": "other", "profile_arn": PROFILE}, ""),
         ({"arn": f"arn:aws:iam::{ACCOUNT}:user/ci"}, ""),
+        ({"name": "AWSReservedSSO_Read_Only_*"}, f"arn:aws:iam::{ACCOUNT}:role/{SSO_PATH}{RESERVED[0]}"),
+        ({"name": "AWSReservedSSO_Twice_*"}, ""),
+        ({"name": "AWSReservedSSO_Read_*"}, ""),
+        ({"name": "AWSReservedSSO_Read_Only_*", "account_id": "999999999999"}, ""),
         ({}, ""),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -12,6 +13,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from credwatch.guard import Guard
 from credwatch.instrumentation import Instrumentation
 from credwatch.settings import Settings
+from tests.recorder.matrix import cloud
+from tests.recorder.matrix.sources import World
+from tests.recorder.matrix.walk import make_world
 from tests.recorder.support import MemoryExport, Recording
 
 
@@ -66,3 +70,16 @@ def attach(provider: TracerProvider) -> Iterator[Callable[..., Recording]]:
 def recording(attach: Callable[..., Recording]) -> Recording:
     """A recorder with the default settings, attached."""
     return attach()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[cloud.Server]:
+    """Every endpoint of AWS and of its hosts, over HTTP."""
+    with cloud.serving() as made:
+        yield made
+
+
+@pytest.fixture
+def world(server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A process around which there is nothing but these endpoints: no credentials yet."""
+    return make_world(server, tmp_path, monkeypatch)

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from credwatch.semconv import ATTEMPTS, CREDENTIAL_SEEN, Hop
-from tests.recorder.matrix import cloud, sources
+from tests.recorder.matrix import sources
 from tests.recorder.matrix.cloud import ACCOUNT, PROFILE, ROLE, SECOND, TASK_ROLE, Reply
 from tests.recorder.matrix.drivers import Driver
 from tests.recorder.matrix.sources import World
-from tests.recorder.matrix.walk import Attach, make_world
+from tests.recorder.matrix.walk import Attach
 from tests.recorder.support import Recording, Stub, session
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[cloud.Server]:
-    with cloud.serving() as made:
-        yield made
-
-
-@pytest.fixture
-def world(server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return make_world(server, tmp_path, monkeypatch)
 
 
 def assumed(role: str, keys: tuple[str, str, str] | None, driver: Driver) -> tuple[str, str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent import futures
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,12 +18,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from opentelemetry.exporter.otlp.proto.http import metric_exporter as http
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.sdk.resources import Resource
 
 from credwatch import semconv
 from credwatch.exporting import OtlpExport, headers_of
 from credwatch.settings import Settings, read
-from credwatch.telemetry import Point
+from credwatch.standard import ROWS
+from credwatch.telemetry import Point, metrics_data
 
 POINT = Point(semconv.RECORDER_UP, {semconv.PROCESS_ID: "p"}, 1, 2, 3)
 VENDOR = "OTEL_EXPORTER_OTLP_HEADERS"
@@ -49,15 +56,20 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
+@contextmanager
+def running(made: Server) -> Iterator[Server]:
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield made
     made.shutdown()
     thread.join()
     made.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with running(Server()) as made:
+        yield made
 
 
 @pytest.fixture(params=[VENDOR, "OTEL_EXPORTER_OTLP_METRICS_HEADERS"])
@@ -112,29 +124,51 @@ def test_spans_of_the_private_provider_are_sent_to_the_same_place(server: Server
     assert export.flush()
 
 
+class Collector:
+    """A gRPC server that keeps what it is sent: (signal, metadata)."""
+
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        self._server = grpc.server(futures.ThreadPoolExecutor(1))
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            self._service("metrics", metrics_service_pb2_grpc.MetricsServiceServicer, metrics_service_pb2), self._server
+        )
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            self._service("traces", trace_service_pb2_grpc.TraceServiceServicer, trace_service_pb2), self._server
+        )
+        if credentials is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
+
+    def _service(self, signal: str, base: type, messages: Any) -> Any:
+        answer = getattr(messages, "ExportMetricsServiceResponse", None) or messages.ExportTraceServiceResponse
+        got = self.got
+
+        def export(_: object, __: object, context: Any) -> object:
+            got.append((signal, dict(context.invocation_metadata())))
+            return answer()
+
+        return type("Service", (base,), {"Export": export})()
+
+    def __enter__(self) -> Collector:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(None).wait()
+
+
 @pytest.mark.usefixtures("vendor_key")
 def test_grpc_never_gets_a_vendors_key(tmp_path: Path) -> None:
-    got: list[dict[str, Any]] = []
-
-    class Service(metrics_service_pb2_grpc.MetricsServiceServicer):
-        def Export(self, request: object, context: Any) -> object:
-            got.append(dict(context.invocation_metadata()))
-            return metrics_service_pb2.ExportMetricsServiceResponse()
-
     headers = tmp_path / "headers"
     headers.write_text("x-token: ours\n")
-    made = grpc.server(futures.ThreadPoolExecutor(1))
-    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Service(), made)  # type: ignore[no-untyped-call]
-    port = made.add_insecure_port("127.0.0.1:0")
-    made.start()
-    try:
+    with Collector() as collector:
         for file in ("", str(headers)):
-            settings = Settings(endpoint=f"http://127.0.0.1:{port}", protocol="grpc", headers_file=file)
+            settings = Settings(endpoint=f"http://127.0.0.1:{collector.port}", protocol="grpc", headers_file=file)
             assert OtlpExport(settings, "1").points([POINT], {})
-    finally:
-        made.stop(None).wait()
-    assert "sentinel" not in str(got)
-    assert got[1]["x-token"] == "ours"
+    assert "sentinel" not in str(collector.got)
+    assert collector.got[1][1]["x-token"] == "ours"
 
 
 def self_signed() -> tuple[bytes, bytes]:
@@ -158,13 +192,6 @@ def self_signed() -> tuple[bytes, bytes]:
 def test_grpc_trusts_the_certificate_that_the_settings_name_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
-    got: list[object] = []
-
-    class Service(metrics_service_pb2_grpc.MetricsServiceServicer):
-        def Export(self, request: object, context: Any) -> object:
-            got.append(request)
-            return metrics_service_pb2.ExportMetricsServiceResponse()
-
     ours, other = self_signed(), self_signed()
     certificate = tmp_path / "ca.pem"
     certificate.write_bytes(ours[1] if trusted else other[1])
@@ -173,16 +200,170 @@ def test_grpc_trusts_the_certificate_that_the_settings_name_and_no_other(
     vendors.write_bytes(ours[1])
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(vendors))
     monkeypatch.setattr("credwatch.exporting.TIMEOUT", 5.0 if trusted else 0.5)
-    made = grpc.server(futures.ThreadPoolExecutor(1))
-    metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Service(), made)  # type: ignore[no-untyped-call]
-    port = made.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([ours]))
-    made.start()
-    try:
-        settings = Settings(endpoint=f"https://localhost:{port}", protocol="grpc", certificate=str(certificate))
+    with Collector(grpc.ssl_server_credentials([ours])) as collector:
+        settings = Settings(
+            endpoint=f"https://localhost:{collector.port}", protocol="grpc", certificate=str(certificate)
+        )
         assert OtlpExport(settings, "1").points([POINT], {}) is trusted
-    finally:
-        made.stop(None).wait()
-    assert len(got) == trusted
+    assert len(collector.got) == trusted
+
+
+# --- the standard endpoint, signal by signal -------------------------------------------------------------
+
+
+def exporting(monkeypatch: pytest.MonkeyPatch, **variables: str) -> OtlpExport:
+    """Return the exporter of an environment; the names lack their common beginning."""
+    environ = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in variables.items()}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)  # OpenTelemetry's exporters read it too
+    return OtlpExport(read(environ)[0], "1", environ=environ)
+
+
+def span(export: OtlpExport) -> bool:
+    export.provider({}).get_tracer("t").start_span("s").end()
+    return export.flush()
+
+
+@pytest.mark.parametrize("counts", ["grpc", "http/protobuf"])
+def test_each_signal_has_its_protocol_endpoint_headers_and_compression(
+    server: Server, monkeypatch: pytest.MonkeyPatch, counts: str
+) -> None:
+    with Collector() as collector:
+        by = {"grpc": f"127.0.0.1:{collector.port}", "http/protobuf": f"{server.url}/own/path"}
+        other = "grpc" if counts == "http/protobuf" else "http/protobuf"
+        export = exporting(
+            monkeypatch,
+            HEADERS="general=1",
+            METRICS_PROTOCOL=counts,
+            METRICS_ENDPOINT=by[counts],
+            METRICS_HEADERS="own=1",
+            METRICS_COMPRESSION="gzip",
+            TRACES_PROTOCOL=other,
+            TRACES_ENDPOINT=by[other],
+            TRACES_COMPRESSION="none",
+            INSECURE="true",
+        )
+        assert (export.points([POINT], {}), span(export)) == (True, True)
+    ((signal, metadata),), ((path, headers),) = collector.got, server.got
+    assert (signal, path) == ("metrics" if counts == "grpc" else "traces", "/own/path")
+    of_counts, of_spans = (metadata, headers) if counts == "grpc" else (headers, metadata)
+    assert (of_counts.get("own"), of_counts.get("general"), of_spans.get("general")) == ("1", None, "1")
+    assert (headers.get("content-encoding") == "gzip") is (counts != "grpc")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_each_signal_has_its_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    ours = self_signed()
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    key.write_bytes(ours[0])
+    certificate.write_bytes(ours[1])
+    files = {
+        "METRICS_CERTIFICATE": str(certificate),
+        "METRICS_CLIENT_KEY": str(key),
+        "METRICS_CLIENT_CERTIFICATE": str(certificate),
+        "CERTIFICATE": "/nowhere/ca.pem",
+    }
+    if protocol == "grpc":
+        credentials = grpc.ssl_server_credentials([ours], ours[1], require_client_auth=True)
+        with Collector(credentials) as collector:
+            endpoint = f"https://localhost:{collector.port}"
+            export = exporting(monkeypatch, PROTOCOL=protocol, METRICS_ENDPOINT=endpoint, **files)
+            assert export.points([POINT], {})
+        return
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # in `requests` they win
+        monkeypatch.delenv(variable, raising=False)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate))
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with running(Server()) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        endpoint = f"https://localhost:{server.server_port}/v1/metrics"
+        assert exporting(monkeypatch, METRICS_ENDPOINT=endpoint, **files).points([POINT], {})
+    assert len(server.got) == 1
+
+
+BAD = {
+    "HEADERS": "sentinel",
+    "TIMEOUT": "sentinel",
+    "COMPRESSION": "sentinel",
+    "INSECURE": "sentinel",
+}
+
+
+@pytest.mark.parametrize("signal", ["", "METRICS_"])
+@pytest.mark.parametrize("end", BAD)
+def test_a_bad_value_is_one_warning_and_the_counts_are_sent(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, end: str, signal: str
+) -> None:
+    export = exporting(monkeypatch, ENDPOINT=server.url, **{f"{signal}{end}": BAD[end]})
+    assert (export.points([POINT], {}), export.points([POINT], {})) == (True, True)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"credwatch: OTEL_EXPORTER_OTLP_{signal}{end} is ignored: expected ")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"CERTIFICATE": "/nowhere/sentinel"}, "a file of OTEL_EXPORTER_OTLP_* cannot be used (FileNotFoundError)"),
+        ({"METRICS_CLIENT_KEY": "/"}, "a file of OTEL_EXPORTER_OTLP_* cannot be used (IsADirectoryError)"),
+    ],
+)
+def test_a_file_of_the_standard_variables_that_is_not_there_is_one_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    protocol: str,
+    variables: dict[str, str],
+    words: str,
+) -> None:
+    export = exporting(monkeypatch, ENDPOINT="https://127.0.0.1:9", PROTOCOL=protocol, **variables)
+    assert (export.points([POINT], {}), export.points([POINT], {})) == (False, False)
+    (record,) = caplog.records
+    assert words in record.getMessage()
+    assert "sentinel" not in caplog.text
+
+
+def test_what_an_exporter_itself_refuses_is_one_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "sentinel")  # gRPC's reads it, asked or not
+    export = OtlpExport(Settings(endpoint="http://127.0.0.1:9", protocol="grpc"), "1")
+    assert (export.points([POINT], {}), export.points([POINT], {})) == (False, False)
+    (record,) = caplog.records
+    assert "refuses a value of the OTEL_EXPORTER_OTLP_* variables (ValueError)" in record.getMessage()
+
+
+def test_an_endpoint_for_spans_alone_gets_no_counts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = exporting(monkeypatch, TRACES_ENDPOINT=f"{server.url}/spans")
+    assert (export.points([POINT], {}), span(export)) == (True, True)
+    assert [path for path, _ in server.got] == ["/spans"]
+
+
+def test_our_own_endpoint_gets_nothing_of_any_standard_variable(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _, end, *_ in ROWS:
+        for signal in ("", "METRICS_", "TRACES_"):
+            monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}{end}", "sentinel=sentinel")
+    export = OtlpExport(Settings(endpoint=server.url), "1")
+    assert (export.points([POINT], {}), span(export)) == (True, True)
+    assert "sentinel" not in str(server.got)
+    assert caplog.records == []
+
+
+def test_the_applications_own_exporters_go_on_to_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Only while we export, and only in our thread, is what they say kept back."""
+    with socket.socket() as unheard:  # bound and not listening
+        unheard.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{unheard.getsockname()[1]}"
+        ours = OtlpExport(Settings(endpoint=endpoint), "1")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("credwatch.exporting.TIMEOUT", 0.1)
+            assert not ours.points([POINT], {})
+        assert caplog.records == []
+        theirs = http.OTLPMetricExporter(f"{endpoint}/v1/metrics", timeout=0.1)
+        theirs.export(metrics_data([POINT], Resource({}), "1"))
+    assert caplog.records
 
 
 @pytest.mark.parametrize("text", ["no colon", ": value"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,17 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.recorder.matrix import cells, cloud
+from tests.recorder.matrix import cells
 from tests.recorder.matrix.drivers import Driver
-from tests.recorder.matrix.walk import Attach, make_world, walk
+from tests.recorder.matrix.sources import World
+from tests.recorder.matrix.walk import Attach, walk
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[cloud.Server]:
-    with cloud.serving() as made:
-        yield made
-
-
 @pytest.mark.parametrize("cell", cells.parameters(cells.SYNC))
-def test_cell(
-    cell: cells.Cell, server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
-) -> None:
-    recorded, expected = walk(cell, make_world(server, tmp_path, monkeypatch), Driver(), attach)
+def test_cell(cell: cells.Cell, world: World, attach: Attach) -> None:
+    recorded, expected = walk(cell, world, Driver(), attach)
     assert recorded == expected
 
 

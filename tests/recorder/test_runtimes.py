@@ -49,7 +49,12 @@ def told(tmp_path: Path, code: str, receiver: Receiver) -> int:
     script = tmp_path / "app.py"
     script.write_text(code)
     done = subprocess.run(
-        [PYTHON, str(script)], env=environment(receiver, PATIENT), capture_output=True, text=True, check=False
+        [PYTHON, str(script)],
+        cwd=tmp_path,
+        env=environment(receiver, PATIENT),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
@@ -65,6 +70,49 @@ def told(tmp_path: Path, code: str, receiver: Receiver) -> int:
 def test_a_process_tells_what_it_did(tmp_path: Path, receiver: Receiver, code: str) -> None:
     made = told(tmp_path, code, receiver)
     assert list(receiver.counts().values()) == [made]
+    assert receiver.closed() == receiver.counts()
+
+
+POOL = """
+import billiard, billiard.pool
+def work(number):
+    calls(number % 3 + 1)
+    return number % 3 + 1
+if __name__ == "__main__":
+    context = billiard.get_context("{method}")
+    calls(1)
+    pool = billiard.pool.Pool(2, maxtasksperchild=2, context=context{on_exit})
+    made = sum(pool.map(work, range(6)))
+    pool.close()
+    pool.join()
+    child = context.Process(target=work, args=(0,))
+    child.start()
+    child.join()
+    print(1 + made + 1{more})
+"""
+LAST = """
+def last(pid, code):
+    calls(1)
+    with open("left", "a") as file:
+        file.write("x")
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(POOL.format(method="spawn", on_exit="", more=""), id="spawn"),
+        pytest.param(
+            LAST + POOL.format(method="fork", on_exit=", on_process_exit=last", more=' + len(open("left").read())'),
+            id="fork, and a call as the last act of a worker",
+        ),
+    ],
+)
+def test_workers_of_billiards_pools_tell_their_counts(tmp_path: Path, receiver: Receiver, code: str) -> None:
+    """They leave by `os._exit`, without a finalizer: Celery's prefork pool is one of these."""
+    made = told(tmp_path, PRELUDE + code, receiver)
+    assert sum(receiver.counts().values()) == made
+    assert len(receiver.counts()) > 3  # of two workers, one was replaced
     assert receiver.closed() == receiver.counts()
 
 

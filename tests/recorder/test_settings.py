@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credwatch.settings import Settings, read
+from credwatch.settings import ROWS, Settings, read
 
-VARIABLES = [row.metadata["variable"] for row in fields(Settings)]
+VARIABLES = [row.variable for row in ROWS.values()]
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
+
+def test_every_setting_has_its_row_and_each_row_its_setting() -> None:
+    assert tuple(ROWS) == Settings._fields
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,10 @@ SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
         ("CREDWATCH_LEDGER_LIMIT", "7", "ledger_limit", 7),
         ("OTEL_SDK_DISABLED", "true", "sdk_disabled", True),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4318", "otlp_endpoint", "https://c:4318"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://c/x/", "otlp_metrics_endpoint", "https://c/x/"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "otlp_protocol", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc", "otlp_metrics_protocol", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf", "otlp_traces_protocol", "http/protobuf"),
         ("OTEL_SEMCONV_STABILITY_OPT_IN", "http,rpc", "semconv_opt_in", "http,rpc"),
     ],
 )
@@ -50,6 +55,11 @@ def test_a_good_value_is_taken(variable: str, text: str, field: str, value: obje
         ("CREDWATCH_ENDPOINT", "localhost:4318"),
         ("CREDWATCH_ENDPOINT", "https://"),
         ("CREDWATCH_ENDPOINT", "ftp://x"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "kafka"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "a word"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "kafka://c:1"),
         ("CREDWATCH_EXPORT_INTERVAL", "nan"),
         ("CREDWATCH_EXPORT_INTERVAL", "inf"),
         ("CREDWATCH_EXPORT_INTERVAL", "0"),
@@ -85,9 +95,50 @@ def test_no_environment_raises(environ: dict[str, str]) -> None:
 
 def test_our_own_endpoint_wins() -> None:
     settings, _ = read({"CREDWATCH_ENDPOINT": "http://ours:1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs:1"})
-    assert settings.target == ("http://ours:1", "http/protobuf", True)
+    assert settings.target == ("http://ours:1", "http/protobuf", True, "http://ours:1/v1/metrics")
 
 
 @pytest.mark.parametrize("variable", ["CREDWATCH_DISABLED", "OTEL_SDK_DISABLED"])
 def test_off_wins_over_on(variable: str) -> None:
     assert read({"CREDWATCH_ENABLED": "1", variable: "true"})[0].off
+
+
+BY_SIGNAL = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m:1/x",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "counts", "spans"),
+    [
+        ({}, ("", "http/protobuf", False, ""), ("", "http/protobuf", False, "")),
+        (BY_SIGNAL, ("http://m:1/x", "http/protobuf", False, "http://m:1/x"),
+         ("http://c:1", "grpc", False, "http://c:1/v1/traces")),
+        ({**BY_SIGNAL, "CREDWATCH_PROTOCOL": "grpc"}, ("http://m:1/x", "grpc", False, "http://m:1/x"),
+         ("http://c:1", "grpc", False, "http://c:1/v1/traces")),
+        # what was asked for another endpoint's signal says nothing of ours
+        ({**BY_SIGNAL, "CREDWATCH_ENDPOINT": "http://o:1"}, ("http://o:1", "http/protobuf", True, "http://o:1/v1/metrics"),
+         ("http://o:1", "http/protobuf", True, "http://o:1/v1/traces")),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://t:1"}, ("", "http/protobuf", False, ""),
+         ("http://t:1", "http/protobuf", False, "http://t:1")),
+    ],
+    ids=["nothing", "by signal", "protocol of ours", "endpoint of ours", "spans alone"],
+)  # fmt: skip
+def test_each_signal_goes_where_the_specification_says(
+    environ: dict[str, str], counts: tuple[object, ...], spans: tuple[object, ...]
+) -> None:
+    settings, problems = read(environ)
+    assert (settings.target, settings.spans_target, problems) == (counts, spans, [])
+    assert settings.exports == bool(environ)
+
+
+def test_an_endpoint_without_a_scheme_is_grpcs_and_said_where_http_is_spoken() -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}
+    settings, problems = read({**environ, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+    assert (settings.target.endpoint, problems) == ("collector:4317", [])
+    settings, problems = read({**environ, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"})
+    assert (settings.target.endpoint, settings.spans_target.endpoint) == ("", "collector:4317")
+    (problem,) = problems
+    assert problem.startswith("OTEL_EXPORTER_OTLP_ENDPOINT is ignored: expected a URL that begins with http://")

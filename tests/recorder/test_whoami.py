@@ -274,6 +274,19 @@ def test_a_proxy_between_us_and_the_instance_is_not_guessed_through(endpoints: E
     assert who(tmp_path, {**environ, "NO_PROXY": "127.0.0.1"}).source == "ec2-instance-profile"
 
 
+def test_of_identity_center_and_a_login_what_the_profile_tells_is_named(tmp_path: Path) -> None:
+    user = f"arn:aws:iam::{ACCOUNT}:user/me"
+    aws_files(
+        tmp_path,
+        config=f"[profile center]\nsso_role_name = Read\nsso_account_id = {ACCOUNT}\nsso_region = eu-west-1\n"
+        f"sso_start_url = https://example.awsapps.com/start\n[profile login]\nlogin_session = {user}\n",
+    )
+    found = who(tmp_path, {}, "center", has_crt=True)
+    assert (found.source, found.principal, found.account_id) == ("sso", "AWSReservedSSO_Read_*", ACCOUNT)
+    found = who(tmp_path, {}, "login", has_crt=True)
+    assert (found.source, found.principal, found.account_id) == ("login", user, ACCOUNT)
+
+
 def test_a_token_that_does_not_come_hints_at_the_hop_limit(tmp_path: Path) -> None:
     def silent(method: str, url: str, *_: object) -> Any:
         raise Unreachable("no answer in time")
@@ -307,6 +320,7 @@ def test_a_task_metadata_address_outside_this_host_is_not_asked(tmp_path: Path) 
 # --- expect -------------------------------------------------------------------------------------
 
 ARN = f"arn:aws:iam::{ACCOUNT}:role/team/orders"
+RESERVED = "AWSReservedSSO_Read_*"
 
 
 @pytest.mark.parametrize(
@@ -328,6 +342,15 @@ ARN = f"arn:aws:iam::{ACCOUNT}:role/team/orders"
         (Identity("environment", provider="env", credential_type="long-lived"), "orders", False),
         (Identity("environment", provider="env", credential_type="temporary"), "orders", None),
         (Identity("sso", provider="sso"), "*", None),
+        (Identity("sso", principal_name=RESERVED, account_id=ACCOUNT), "AWSReservedSSO_Read_*", True),
+        (Identity("sso", principal_name=RESERVED, account_id=ACCOUNT), "AWSReservedSSO_Read_0123456789abcdef", None),
+        (Identity("sso", principal_name=RESERVED, account_id=ACCOUNT), "Read", False),
+        (Identity("sso", principal_name=RESERVED, account_id=ACCOUNT),
+         f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Read_*", True),
+        (Identity("sso", principal_name=RESERVED, account_id=ACCOUNT),
+         f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Read_01", None),
+        (Identity("sso", principal_name=RESERVED, account_id=ACCOUNT),
+         "arn:aws:iam::210987654321:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Read_*", False),
         (Identity("unknown"), "orders", False),
         (Identity("environment", principal_arn=f"arn:aws:iam::{ACCOUNT}:user/orders"), "orders", False),
     ],

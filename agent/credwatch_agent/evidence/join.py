@@ -14,6 +14,7 @@ from credwatch import operations
 from credwatch.semconv import CREDENTIALS_URI, ENTRY_POINT, Usage
 from credwatch_agent.records import Process, Telemetry, UsageRow
 from credwatch_agent.snapshot import Index, Instance, Task, TaskDefinition
+from credwatch_agent.snapshot.index import family
 
 # resource attributes, by OpenTelemetry's semantic conventions for services, clouds, hosts and ECS
 SERVICE_NAME = "service.name"
@@ -126,7 +127,8 @@ class Joined:
 
     def strays_named(self, name: str) -> tuple[Signed, ...]:
         """Return the calls by a role of this name that could not be told to be one of the snapshot."""
-        return self._stray_by_name.get(name, ())
+        names = {name, family(name) or name}
+        return tuple(stray for known in sorted(names) for stray in self._stray_by_name.get(known, ()))
 
 
 def _grouped(pairs: Iterable[tuple[str, Signed]]) -> _Groups:

@@ -25,6 +25,12 @@ T = TypeVar("T")
 _SESSION = re.compile(r"arn:([^:]+):sts::(\d*):assumed-role/([^/]+)/.*")
 
 
+def family(name: str) -> str:
+    """Return how a recorder names a role of IAM Identity Center, of whose suffix it does not know, or ""."""
+    known, _, suffix = name.rpartition("_")
+    return f"{known}_*" if known.startswith("AWSReservedSSO_") and suffix else ""
+
+
 class Index:
     """A snapshot with the look-ups that joining needs; everything that is not known is None or ""."""
 
@@ -37,6 +43,7 @@ class Index:
         self.tasks: dict[str, Task] = {task.arn: task for task in snapshot.tasks}
         self.container_instances: dict[str, ContainerInstance] = {c.arn: c for c in snapshot.container_instances}
         self._by_name: dict[tuple[str, str], Role] = {(_account(role.arn), role.name): role for role in snapshot.roles}
+        self._by_family = _grouped(((_account(r.arn), family(r.name)), r) for r in snapshot.roles if family(r.name))
         self._by_revision = {(d.family, d.revision): d for d in snapshot.task_definitions}
         self.execution_roles = frozenset(d.execution_role_arn for d in snapshot.task_definitions)
         self.undefined = tuple(task for task in snapshot.tasks if task.definition_arn not in self.definitions)
@@ -70,7 +77,8 @@ class Index:
                 return arns[0]
         account = _account(profile_arn) or account_id or self.snapshot.account_id
         role = self._by_name.get((account, name))
-        return role.arn if role else ""
+        alike = (role,) if role else self._by_family.get((account, name), ())
+        return alike[0].arn if len(alike) == 1 else ""
 
     def definition(self, family: str, revision: str) -> TaskDefinition | None:
         return self._by_revision.get((family, revision))

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.recorder.matrix import cells, cloud
+from tests.recorder.matrix import cells
 from tests.recorder.matrix.drivers import AsyncDriver
-from tests.recorder.matrix.walk import Attach, make_world, walk
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[cloud.Server]:
-    with cloud.serving() as made:
-        yield made
+from tests.recorder.matrix.sources import World
+from tests.recorder.matrix.walk import Attach, walk
 
 
 @pytest.mark.parametrize("cell", cells.parameters(cells.ASYNC))
-def test_cell(
-    cell: cells.Cell, server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
-) -> None:
-    recorded, expected = walk(cell, make_world(server, tmp_path, monkeypatch), AsyncDriver(), attach)
+def test_cell(cell: cells.Cell, world: World, attach: Attach) -> None:
+    recorded, expected = walk(cell, world, AsyncDriver(), attach)
     assert recorded == expected
 
 
-def test_a_cancelled_call_is_abandoned_and_the_next_is_counted(
-    server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
-) -> None:
-    world = make_world(server, tmp_path, monkeypatch)
+def test_a_cancelled_call_is_abandoned_and_the_next_is_counted(world: World, attach: Attach) -> None:
     world.set(AWS_ACCESS_KEY_ID="AKIAEXAMPLE", AWS_SECRET_ACCESS_KEY="s")
     recording, driver = attach(environ=world.environ), AsyncDriver()
 
@@ -59,10 +47,7 @@ def test_a_cancelled_call_is_abandoned_and_the_next_is_counted(
     assert {usage.source for usage in recording.exported()} == {"environment"}
 
 
-def test_calls_at_once_are_each_counted(
-    server: cloud.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attach: Attach
-) -> None:
-    world = make_world(server, tmp_path, monkeypatch)
+def test_calls_at_once_are_each_counted(world: World, attach: Attach) -> None:
     world.monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
     recording, driver = attach(environ=world.environ), AsyncDriver()
 

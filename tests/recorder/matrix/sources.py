@@ -208,6 +208,7 @@ def web_identity(world: World) -> Expected:
     return Expected("web-identity", "assume-role-with-web-identity", "temporary", ROLE, ACCOUNT)
 
 
+PERMISSION_SET = "AWSReservedSSO_ReadOnly_*"
 _START = "https://example.awsapps.com/start"
 _SSO = {"sso_account_id": ACCOUNT, "sso_role_name": "ReadOnly"}
 
@@ -220,7 +221,7 @@ def _sso_token(world: World, name: str, **values: str) -> None:
 def sso(world: World) -> Expected:
     world.config(default={**_SSO, "sso_start_url": _START, "sso_region": "eu-west-1"})
     _sso_token(world, _START, expiresAt=later())
-    return Expected("sso", "sso", "temporary", "", ACCOUNT)
+    return Expected("sso", "sso", "temporary", PERMISSION_SET, ACCOUNT)
 
 
 def sso_session(world: World) -> Expected:
@@ -228,12 +229,14 @@ def sso_session(world: World) -> Expected:
     world.config(default={**_SSO, "sso_session": "work"}, sso_session_work=session)
     client = {"clientId": "c", "clientSecret": "s", "registrationExpiresAt": later(), "refreshToken": "r"}
     _sso_token(world, "work", expiresAt=later(0), **client)
-    return Expected("sso", "sso", "temporary", "", ACCOUNT)
+    return Expected("sso", "sso", "temporary", PERMISSION_SET, ACCOUNT)
+
+
+USER = f"arn:aws:iam::{ACCOUNT}:user/name"
 
 
 def login(world: World) -> Expected:
-    name = f"arn:aws:iam::{ACCOUNT}:user/name"
-    world.config(default={"login_session": name})
+    world.config(default={"login_session": USER})
     names = ("accessKeyId", "secretAccessKey", "sessionToken", "expiresAt")
     token = {
         "accessToken": {**fields(names), "accountId": ACCOUNT},
@@ -242,8 +245,8 @@ def login(world: World) -> Expected:
         "dpopKey": "unused before a refresh",
         "clientId": "c",
     }
-    world.file(f"login/{hashlib.sha256(name.encode()).hexdigest()}.json", json.dumps(token))
-    return Expected("login", "login")
+    world.file(f"login/{hashlib.sha256(USER.encode()).hexdigest()}.json", json.dumps(token))
+    return Expected("login", "login", "temporary", USER, ACCOUNT)
 
 
 def source_profile(world: World) -> Expected:
