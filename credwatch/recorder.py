@@ -5,8 +5,6 @@ comes, its finalizer counts the call as abandoned. Knows events and their keywor
 nothing of OpenTelemetry: a finished call is handed to `finished`, a callable given from outside.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
@@ -79,7 +77,7 @@ class UsageKey(NamedTuple):
         region: str,
         outcome: Outcome,
         site: CallSite,
-    ) -> UsageKey:
+    ) -> "UsageKey":
         """Return the key of a call that ended."""
         checked = _flat(resolution.authorizations)
         return cls(origin, service, operation, checked, *resolution[1:], region, outcome, site)
@@ -99,7 +97,7 @@ class UsageKey(NamedTuple):
                 groups[-1].append(text)
         return tuple((action, tuple(arns)) for action, *arns in groups) if self.checked else ()
 
-    def coarser(self) -> UsageKey | None:
+    def coarser(self) -> "UsageKey | None":
         """One step up the ladder: without resources and without call site; then there is none."""
         if self.detail == "service":
             return None
@@ -154,7 +152,7 @@ class Call:
         "site",
         "usage",
     )
-    abandoned: deque[Call]
+    abandoned: "deque[Call]"
     service: str
     operation: str
     region: str
@@ -393,7 +391,7 @@ class Recorder:
             self._begun = True
             self.finished(call)
 
-    def _remember(self, same: _Same, call: Call) -> UsageKey:
+    def _remember(self, same: _Same, call: Call) -> "UsageKey":
         _, value, origin, *_ = same
         usage = self._usage(call, origin, ALLOWED)
         if len(value) <= _LONGEST:
@@ -409,7 +407,7 @@ class Recorder:
         key = (call.service, call.operation, *params)
         self._routes[key] = route
 
-    def _usage(self, call: Call, origin: Origin, outcome: Outcome) -> UsageKey:
+    def _usage(self, call: Call, origin: Origin, outcome: Outcome) -> "UsageKey":
         resolution = self._resolve(call, outcome)
         if outcome.action:
             resolution, outcome = _named(resolution, outcome, self._detail)

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.bench import measure
-from tests.bench.__main__ import Gate
+from tests.bench.__main__ import MEMORY_MB, Gate, span_gates
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +40,18 @@ def test_the_ledger_does_not_become_dearer_than_it_is(printed: str) -> None:
     [line] = [line for line in printed.splitlines() if "ledger, instructions" in line]
     [measured] = re.findall(r"([\d.]+) k", line)[:1]
     assert float(measured) <= LEDGER_CEILING_K
+
+
+def test_ten_thousand_usages_stay_below_their_limit() -> None:
+    assert measure.ledger_megabytes() <= MEMORY_MB
+
+
+@pytest.mark.verify
+def test_enriching_costs_a_quarter_of_what_it_enriches() -> None:
+    rows = ("bare", "contrib:sampled", "own:sampled", "enrich:sampled", "own:unsampled", "contrib:unsampled")
+    gates = span_gates({row: measure.instructions(row, "s3", 100) for row in rows})
+    print(*gates, sep="\n")
+    assert all(gate.passed for gate in gates)
 
 
 @pytest.mark.parametrize(
