@@ -7,11 +7,13 @@ nothing of OpenTelemetry: a finished call is handed to `finished`, a callable gi
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from credwatch import callsite
 from credwatch.callsite import CallSite
@@ -138,6 +140,26 @@ class Call:
     code = request_id = service_id = url = ""
     start_ns = end_ns = status = 0
 
+    def __copy__(self) -> Call:
+        """Copied with its request: botocore does so to sign it for another region, and an application may.
+
+        What becomes of the original counts once: the copy counts for what is done with it, and nothing if that is
+        nothing. What the call refers to, a span among it, is not copied.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        for name in Call.__slots__[1:]:
+            if hasattr(self, name):
+                setattr(twin, name, getattr(self, name))
+        twin.abandoned = deque(maxlen=0)
+        return twin
+
+    def __deepcopy__(self, _: object) -> Call:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Callable[[], Call], tuple[()]]:
+        return Call, ()  # in another process nobody waits for its end
+
 
 class OpenCall(Call):
     """A call that is under way; at its end it becomes a `Call`, as even an idle finalizer costs."""
@@ -162,6 +184,21 @@ class Route:
 # one text decides what most calls are checked for: with the same route, text, origin, region and site, a call that was
 # allowed is the same usage again
 _Same = tuple[Route, str, Origin, str, CallSite]
+
+
+class _Elsewhere:
+    """Stands for the recorder of another process, whose handlers came here within a pickled emitter."""
+
+    def opened(self, **_: object) -> None: ...
+
+    answered = failed = opened
+
+
+_recorders: WeakValueDictionary[str, Recorder] = WeakValueDictionary()
+
+
+def _known(name: str) -> object:
+    return _recorders.get(name) or _Elsewhere()
 
 
 class Recorder:
@@ -200,8 +237,16 @@ class Recorder:
         self._abandoned: deque[Call] = deque(maxlen=10_000)
         self._begun = False
         self._signers = registry.signers
+        self.name = str(uuid.uuid4())
+        _recorders[self.name] = self
         self._routes: dict[tuple[str, ...], Route] = {}
         self._usages: dict[_Same, UsageKey] = {}
+
+    def __deepcopy__(self, _: object) -> Recorder:
+        return self  # a session is copied with its handlers; whom they tell is one
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return _known, (self.name,)
 
     # --- the events of a call
 
