@@ -7,7 +7,6 @@ are blind, each a row with its reason. All edges (clock, environment, network) m
 from __future__ import annotations
 
 import importlib
-import itertools
 import logging
 import os
 import sys
@@ -41,9 +40,6 @@ logger = logging.getLogger("credwatch")
 TESTED_BOTOCORE = ((1, 34), (1, 45))
 """Versions of botocore that the tests cover: from the first, up to but not including the second."""
 
-_activations = itertools.count()
-
-
 # --- seams ---------------------------------------------------------------------------------------
 
 
@@ -71,8 +67,6 @@ class Instrumentation:
         began: Callable[[], object] = bool,
     ) -> None:
         self.settings = settings
-        # clients keep the handlers of an activation that ended: the next one's must not count as those
-        self._unique_id = f"credwatch-{next(_activations)}"
         self.guard = guard or Guard()
         plain = settings.key_id == "plain"
         self.registry = Registry(Surroundings.of(environ))
@@ -112,6 +106,8 @@ class Instrumentation:
             settings.export_interval,
             plain_key_ids=plain,
         )
+        # clients keep the handlers of an activation that ended: the next one's must not count as those
+        self._unique_id = f"credwatch-{self.recorder.name}"
         self.recorder.finished, self.recorder.hook = self.worker.finished, self.hook
         wrap = self.guard.wrap
         self._events: tuple[tuple[str, Callable[..., Any]], ...] = (

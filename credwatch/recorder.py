@@ -5,11 +5,15 @@ comes, its finalizer counts the call as abandoned. Knows events and their keywor
 nothing of OpenTelemetry: a finished call is handed to `finished`, a callable given from outside.
 """
 
+from __future__ import annotations
+
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from credwatch import callsite
 from credwatch.callsite import CallSite
@@ -77,7 +81,7 @@ class UsageKey(NamedTuple):
         region: str,
         outcome: Outcome,
         site: CallSite,
-    ) -> "UsageKey":
+    ) -> UsageKey:
         """Return the key of a call that ended."""
         checked = _flat(resolution.authorizations)
         return cls(origin, service, operation, checked, *resolution[1:], region, outcome, site)
@@ -97,7 +101,7 @@ class UsageKey(NamedTuple):
                 groups[-1].append(text)
         return tuple((action, tuple(arns)) for action, *arns in groups) if self.checked else ()
 
-    def coarser(self) -> "UsageKey | None":
+    def coarser(self) -> UsageKey | None:
         """One step up the ladder: without resources and without call site; then there is none."""
         if self.detail == "service":
             return None
@@ -152,7 +156,7 @@ class Call:
         "site",
         "usage",
     )
-    abandoned: "deque[Call]"
+    abandoned: deque[Call]
     service: str
     operation: str
     region: str
@@ -166,6 +170,26 @@ class Call:
     parent: object = None
     code = request_id = service_id = url = ""
     start_ns = end_ns = status = 0
+
+    def __copy__(self) -> Call:
+        """Copied with its request: botocore does so to sign it for another region, and an application may.
+
+        What becomes of the original counts once: the copy counts for what is done with it, and nothing if that is
+        nothing. What the call refers to, a span among it, is not copied.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        for name in Call.__slots__[1:]:
+            if hasattr(self, name):
+                setattr(twin, name, getattr(self, name))
+        twin.abandoned = deque(maxlen=0)
+        return twin
+
+    def __deepcopy__(self, _: object) -> Call:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Callable[[], Call], tuple[()]]:
+        return Call, ()  # in another process nobody waits for its end
 
 
 class OpenCall(Call):
@@ -191,6 +215,21 @@ class Route:
 # one text decides what most calls are checked for: with the same route, text, origin, region and site, a call that was
 # allowed is the same usage again
 _Same = tuple[Route, str, Origin, str, CallSite]
+
+
+class _Elsewhere:
+    """Stands for the recorder of another process, whose handlers came here within a pickled emitter."""
+
+    def opened(self, **_: object) -> None: ...
+
+    answered = failed = opened
+
+
+_recorders: WeakValueDictionary[str, Recorder] = WeakValueDictionary()
+
+
+def _known(name: str) -> object:
+    return _recorders.get(name) or _Elsewhere()
 
 
 class Recorder:
@@ -229,8 +268,16 @@ class Recorder:
         self._abandoned: deque[Call] = deque(maxlen=10_000)
         self._begun = False
         self._signers = registry.signers
+        self.name = str(uuid.uuid4())
+        _recorders[self.name] = self
         self._routes: dict[tuple[str, ...], Route] = {}
         self._usages: dict[_Same, UsageKey] = {}
+
+    def __deepcopy__(self, _: object) -> Recorder:
+        return self  # a session is copied with its handlers; whom they tell is one
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return _known, (self.name,)
 
     # --- the events of a call
 
@@ -391,7 +438,7 @@ class Recorder:
             self._begun = True
             self.finished(call)
 
-    def _remember(self, same: _Same, call: Call) -> "UsageKey":
+    def _remember(self, same: _Same, call: Call) -> UsageKey:
         _, value, origin, *_ = same
         usage = self._usage(call, origin, ALLOWED)
         if len(value) <= _LONGEST:
@@ -407,7 +454,7 @@ class Recorder:
         key = (call.service, call.operation, *params)
         self._routes[key] = route
 
-    def _usage(self, call: Call, origin: Origin, outcome: Outcome) -> "UsageKey":
+    def _usage(self, call: Call, origin: Origin, outcome: Outcome) -> UsageKey:
         resolution = self._resolve(call, outcome)
         if outcome.action:
             resolution, outcome = _named(resolution, outcome, self._detail)

@@ -57,8 +57,12 @@ def attach(provider: TracerProvider) -> Iterator[Callable[..., Recording]]:
             provider=None if own_provider else provider,
             guard=guard or Guard(reraise=True),
         )
-        instrumentation.attach()
         attached.append(instrumentation)
+        try:
+            instrumentation.attach()
+        except Exception:
+            instrumentation.detach()  # as `credwatch.instrument` does
+            raise
         return Recording(instrumentation, export)
 
     yield make

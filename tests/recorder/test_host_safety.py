@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import pytest
 from botocore.signers import RequestSigner
@@ -17,63 +19,91 @@ from credwatch.guard import Guard
 from credwatch.instrumentation import Instrumentation
 from credwatch.recorder import Recorder
 from credwatch.settings import Settings
-from tests.recorder.support import Answer, Recording, client, error, swallowed
+from credwatch.telemetry import Point
+from tests.recorder import faults
+from tests.recorder.matrix import sources
+from tests.recorder.matrix.cloud import ROLE
+from tests.recorder.matrix.drivers import Driver
+from tests.recorder.matrix.sources import World
+from tests.recorder.matrix.walk import Attach
+from tests.recorder.support import Answer, MemoryExport, Recording, client, error, swallowed
 
 SEAMS = [
     (RequestSigner, "sign"),
     (ContainerMetadataFetcher, "retrieve_full_uri"),
     (InstanceMetadataFetcher, "_get_credentials"),
 ]
-INNER = [
-    "credwatch.recorder.OpenCall",
-    "credwatch.recorder.Recorder._signed",
-    "credwatch.recorder.Recorder._close",
-    "credwatch.recorder.Recorder._usage",
-    "credwatch.recorder._ended",
-    "credwatch.recorder._refused",
-    "credwatch.recorder.beginning",
-    "credwatch.instrumentation.Instrumentation.hook",
-    "credwatch.recorder.from_request",
-    "credwatch.recorder.key_of",
-    "credwatch.instrumentation.resolve",
-    "credwatch.recorder.decider",
-    "credwatch.callsite.find",
-    "credwatch.recorder.classify",
-    "credwatch.provenance.Registry.sighted",
-    "credwatch.ledger.Ledger.add",
-    "credwatch.worker.Worker.finished",
-    "credwatch.telemetry.Spans.emit",
-]
+BUCKETS = b"<ListAllMyBucketsResult><Owner><ID>me</ID></Owner></ListAllMyBucketsResult>"
 
 
-def behaviour() -> list[object]:
-    """What an application sees of a good, a denied and a refused call."""
-    body = b"<ListAllMyBucketsResult><Owner><ID>me</ID></Owner></ListAllMyBucketsResult>"
-    good = client("s3", Answer(200, body)).list_buckets()["Owner"]
-    denied = swallowed(client("s3", error("AccessDenied", "no")).list_buckets)
-    refused = swallowed(lambda: client("s3").get_object(Bucket="b"))
-    broken = swallowed(client("s3", OSError("down")).list_buckets)
-    presigned = client("s3").generate_presigned_url("get_object", {"Bucket": "b", "Key": "k"}).partition("?")[0]
-    return [good, *((type(e).__name__, str(e)) for e in (denied, refused, broken)), presigned]
+def calls() -> list[object]:
+    """What an application sees of a good, a denied, a refused and a broken call, and of a presigned URL."""
+    made = client("s3", Answer(200, BUCKETS), error("AccessDenied", "no"), OSError("down"))
+    good = made.list_buckets()["Owner"]
+    failures: list[Callable[[], object]] = [made.list_buckets, lambda: made.get_object(Bucket="b"), made.list_buckets]
+    failed = [(type(found).__name__, str(found)) for found in map(swallowed, failures)]
+    return [good, *failed, made.generate_presigned_url("get_object", {"Bucket": "b", "Key": "k"}).partition("?")[0]]
 
 
-def raising(*_: object, **__: object) -> object:
-    raise RuntimeError("a fault of credwatch")
+def chained(profile: str) -> object:
+    """What an application sees of a call as a role that its profile assumes."""
+    driver = Driver()
+    driver.profile = profile
+    s3 = driver.session().create_client("s3", region_name="eu-west-1")
+    answer = s3.list_buckets()["ResponseMetadata"]["HTTPStatusCode"]
+    s3.close()
+    return answer
 
 
-def rubbish(*_: object, **__: object) -> object:
-    return object()
+@pytest.mark.slow
+def test_a_fault_of_any_function_in_the_path_of_a_call_changes_nothing(world: World, attach: Attach) -> None:
+    """Found by running: a handler or a seam that no behaviour here runs fails the test, and so does a new one."""
+    sources.ecs_relative(world)
+    sources.imds(world)
+    places = {"task": "EcsContainer", "host": "Ec2InstanceMetadata"}
+    world.config(**{name: {"role_arn": ROLE, "credential_source": place} for name, place in places.items()})
+    path, harmed = faults.harm(
+        [calls, partial(chained, "task"), partial(chained, "host")], attach, environ=world.environ
+    )
+    assert harmed == {}
+    assert faults.unexercised(attach().instrumentation, path, asynchronous=False) == set()
 
 
-@pytest.mark.parametrize("fault", [raising, rubbish])
-@pytest.mark.parametrize("name", INNER)
-def test_a_fault_anywhere_changes_nothing(
-    name: str, fault: Callable[..., object], attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+class Hanging(MemoryExport):
+    """A receiver that answers nothing before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let_go = threading.Event(), threading.Event()
+
+    def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
+        self.asked.set()
+        self.let_go.wait()
+        return super().points(points, resource)
+
+
+def test_a_receiver_and_a_metadata_endpoint_that_hang_hold_up_no_call(
+    attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = behaviour()
-    monkeypatch.setattr(name, fault)
-    attach(guard=Guard())
-    assert behaviour() == expected
+    export = Hanging()
+    asked = threading.Event()
+
+    def fetch(*_: object) -> None:
+        asked.set()
+        export.let_go.wait()
+
+    monkeypatch.setattr("credwatch.instrumentation.fetch", fetch)
+    environ = {"ECS_CONTAINER_METADATA_URI_V4": "http://127.0.0.1:1/v4"}
+    recording = attach(environ, export=export, export_interval=0.01)
+    made = client("s3")
+    made.list_buckets()
+    asked.wait()
+    for _ in range(10):
+        made.list_buckets()  # while the thread asks where it runs
+    export.let_go.set()
+    export.asked.wait()
+    made.list_buckets()
+    assert sum(recording.exported().values()) == 12
 
 
 def test_the_guard_trips_after_its_limit_and_then_nothing_runs(
@@ -190,7 +220,7 @@ def test_what_cannot_be_attached_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = [owner.__dict__[name] for owner, name in SEAMS]
-    monkeypatch.setattr(Instrumentation, "_around_imds", property(raising))
+    monkeypatch.setattr(Instrumentation, "_around_imds", property(faults.raising))
     credwatch.instrument(settings=Settings())
     assert instrumentor.active() is None
     assert [owner.__dict__[name] for owner, name in SEAMS] == before

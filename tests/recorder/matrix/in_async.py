@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import partial
 
 import pytest
 
-from tests.recorder.matrix import cells
+from tests.recorder import faults
+from tests.recorder.matrix import cells, sources
+from tests.recorder.matrix.cloud import ROLE
 from tests.recorder.matrix.drivers import AsyncDriver
 from tests.recorder.matrix.sources import World
 from tests.recorder.matrix.walk import Attach, walk
@@ -17,6 +20,28 @@ from tests.recorder.matrix.walk import Attach, walk
 def test_cell(cell: cells.Cell, world: World, attach: Attach) -> None:
     recorded, expected = walk(cell, world, AsyncDriver(), attach)
     assert recorded == expected
+
+
+@pytest.mark.slow
+def test_a_fault_of_any_function_in_the_path_of_a_call_changes_nothing(world: World, attach: Attach) -> None:
+    sources.ecs_relative(world)
+    sources.imds(world)
+    places = {"task": "EcsContainer", "host": "Ec2InstanceMetadata"}
+    world.config(**{name: {"role_arn": ROLE, "credential_source": place} for name, place in places.items()})
+
+    def chained(profile: str) -> object:
+        driver = AsyncDriver()
+        driver.profile = profile
+
+        async def steps() -> object:
+            async with driver.client("s3") as s3:
+                return (await s3.list_buckets())["ResponseMetadata"]["HTTPStatusCode"]
+
+        return driver.run(steps())
+
+    path, harmed = faults.harm([partial(chained, "task"), partial(chained, "host")], attach, environ=world.environ)
+    assert harmed == {}
+    assert faults.unexercised(attach().instrumentation, path, asynchronous=True) == {"Recorder.failed"}
 
 
 def test_a_cancelled_call_is_abandoned_and_the_next_is_counted(world: World, attach: Attach) -> None:
