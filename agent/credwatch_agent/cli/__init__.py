@@ -97,10 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except _WrongCommandLine as error:
         return _fail(_wrong(error), USAGE)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as ended:
+        # typer ends the program itself where a reader has gone, with the code of findings
+        if not isinstance(ended.__context__ or ended, BrokenPipeError):
+            raise
         _write_nowhere()
         return BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED  # an old typer raises, a newer one returns the code
+    if code == INTERRUPTED:
         return _fail("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else CLEAN
 

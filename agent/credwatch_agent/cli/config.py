@@ -19,6 +19,7 @@ from credwatch_agent.cli.tls import Tls
 from credwatch_agent.cli.token_file import read
 
 _LONGEST = 40
+_IN_DAYS = frozenset({"fold_after", "keep", "window"})
 
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help=f"TOML file of settings; or set {PREFIX}CONFIG.")]
 
@@ -44,10 +45,7 @@ def check(config: Config = None, as_json: Annotated[bool, typer.Option("--json",
     Checks the file of tokens and the certificates too.
     """
     texts, made = gathered(config, {})
-    shown = {
-        setting.name: without_password(texts[setting.name].text) if setting.name == "db" else texts[setting.name].text
-        for setting in SETTINGS
-    }
+    shown = {setting.name: _shown(setting.name, texts[setting.name].text) for setting in SETTINGS}
     checked = list(_checked(made))
     if as_json:
         rows = [{"name": name, "value": text, "from": texts[name].origin} for name, text in shown.items()]
@@ -60,6 +58,12 @@ def check(config: Config = None, as_json: Annotated[bool, typer.Option("--json",
     for sentence in checked:
         say(sentence)
     return CLEAN
+
+
+def _shown(name: str, text: str) -> str:
+    if name in _IN_DAYS:
+        return f"{text} days"
+    return without_password(text) if name == "db" else text
 
 
 def _checked(made: Settings) -> Iterator[str]:

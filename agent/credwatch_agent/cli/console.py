@@ -8,6 +8,7 @@ it is. Knows nothing of what is said.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from io import TextIOWrapper
 from textwrap import wrap
@@ -23,8 +24,13 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-out = _Console(highlight=False, markup=False, emoji=False)
-err = _Console(stderr=True, highlight=False, markup=False, emoji=False)
+def _console(stderr: bool) -> _Console:
+    """Return a console that writes no escape sequence where none is wanted; rich itself would still write bold."""
+    plain = bool(os.environ.get("NO_COLOR"))
+    return _Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False, emoji=False)
+
+
+out, err = _console(stderr=False), _console(stderr=True)
 
 
 def say(text: str, *, first: str = "", later: str | None = None, console: Console = out) -> None:

@@ -68,8 +68,8 @@ PAGES: dict[str, Page] = {
         "0 nothing to change, 1 something to change, 2 usage, 3 not proved",
         (
             f"credwatch-agent recommend orders {_STORE}",
-            f"credwatch-agent recommend orders {_STORE} \\\n  --format terraform > orders.tf",
-            f"credwatch-agent recommend orders {_STORE} \\\n  --cloudtrail trail --window 30",
+            f"credwatch-agent recommend orders \\\n  {_STORE} --format terraform > orders.tf",
+            f"credwatch-agent recommend orders \\\n  {_STORE} --cloudtrail trail --window 30",
         ),
     ),
     "explain": Page(
@@ -128,11 +128,17 @@ PAGES: dict[str, Page] = {
     ),
     "export": Page(
         "0 written, 2 usage, 3 the store cannot be read",
-        ("credwatch-agent export --db credwatch.db > all.jsonl",),
+        (
+            "credwatch-agent export --db credwatch.db > all.jsonl",
+            "credwatch-agent export --db credwatch.db --quiet | gzip > all.jsonl.gz",
+        ),
     ),
     "import": Page(
         "0 put, 2 the file is none that `export` wrote, 3 the store cannot be written",
-        ("credwatch-agent import --db other.db all.jsonl",),
+        (
+            "credwatch-agent import --db other.db all.jsonl",
+            "credwatch-agent import --db other.db all.jsonl --quiet",
+        ),
     ),
     "token": Page(
         "0 made, 2 usage",
