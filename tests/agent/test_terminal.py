@@ -30,6 +30,7 @@ from rich.console import Console
 
 from credwatch_agent import cli
 from credwatch_agent.cli import completion, console, manual, progress
+from credwatch_agent.cli.settings import SETTINGS
 from credwatch_agent.exports.layout import shell_lines
 from credwatch_agent.snapshot import read_live
 from tests.agent.terminal import BUCKET, ROLE, prepare, unwrapped
@@ -77,7 +78,8 @@ DATA = {"simulate", "export", "completion", "token"}
 
 def commands(group: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every command that the parser knows, by its whole name."""
-    for name, command in (group or typer.main.get_command(cli.app)).commands.items():
+    found: Any = group or typer.main.get_command(cli.app)
+    for name, command in found.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, f"{name} ")
         else:
@@ -186,6 +188,13 @@ def test_every_option_says_what_it_is(name: str) -> None:
     short = command.get_short_help_str(limit=200)
     assert len(short) <= 60, f"`{short}` is cut in the list of commands"
     assert len(manual.PAGES[name].examples) >= 2
+
+
+def test_the_help_of_serve_names_the_defaults_of_its_settings() -> None:
+    helps = {parameter.name: str(parameter.help) for parameter in dict(commands())["serve"].params}
+    assert {s.name: re.findall(r"\[(.+)\]$", helps[s.name]) for s in SETTINGS if s.default} == {
+        s.name: [s.default] for s in SETTINGS if s.default
+    }
 
 
 EXAMPLES = [(name, example) for name, page in manual.PAGES.items() for example in page.examples]
