@@ -1,26 +1,91 @@
-"""The command `credwatch`: a table of subcommands, each registered by its own room."""
+"""The command `credwatch`: a table of subcommands, each registered by its own room.
+
+Owns what all of them share: how help is laid out, and what an interrupt or a closed pipe means.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import textwrap
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Any
 
-from credwatch import __version__, run
+from credwatch import __version__, completion, run
 from credwatch.doctor import command as doctor
 from credwatch.identity import command as whoami
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (whoami.register, run.register, doctor.register)
+COMMANDS: tuple[Callable[[Any], None], ...] = (
+    whoami.register,
+    run.register,
+    doctor.register,
+    completion.register,
+)
 """Each adds its subcommand and sets `run`, which takes the parsed arguments and returns the exit code."""
+
+INTERRUPTED, BROKEN_PIPE = 130, 141
+
+_EPILOG = """\
+exit codes: 0 clean, 1 findings, 2 usage, 3 could not know; 130 interrupted, 141 the reader of a
+pipe has gone. `credwatch COMMAND --help` has examples.
+"""
+
+
+class _Help(argparse.HelpFormatter):
+    """Wraps paragraphs to the terminal; a line that is indented, such as an example, stays as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = []
+        for part in text.strip("\n").split("\n\n"):
+            free = [line for line in part.splitlines() if not line.startswith(" ")]
+            kept = [line for line in part.splitlines() if line.startswith(" ")]
+            wrapped = textwrap.wrap(" ".join(free), width, break_on_hyphens=False, break_long_words=False)
+            parts.append("\n".join(indent + line for line in (*wrapped, *kept)))
+        return "\n\n".join(parts)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    made = argparse.ArgumentParser(
+        prog="credwatch",
+        description="Which credential source signs each AWS call.",
+        epilog=_EPILOG,
+        formatter_class=_Help,
+    )
+    made.add_argument("--version", action="version", version=f"credwatch {__version__}")
+    subcommands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for register in COMMANDS:
+        register(subcommands)
+    for each in subcommands.choices.values():
+        each.formatter_class = _Help
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `credwatch`; returns the exit code: 0 clean, 1 findings, 2 usage, 3 could not know."""
-    parser = argparse.ArgumentParser(prog="credwatch", description="Which credential source signs each AWS call.")
-    parser.add_argument("--version", action="version", version=f"credwatch {__version__}")
-    subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for register in COMMANDS:
-        register(subcommands)
-    parsed = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            # a character that the terminal does not have must not end the command
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # the interpreter flushes once more at its end, and would tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        sys.stderr.write("credwatch: interrupted\n")
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    made = parser()
+    completion.answer(made)
+    parsed = made.parse_args(arguments)
     code: int = parsed.run(parsed)
     return code

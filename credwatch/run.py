@@ -24,6 +24,12 @@ USAGE, CANNOT_RUN, NOT_FOUND = 2, 126, 127
 _EPILOG = """\
 The command keeps this process's id, signals and exit code. What cannot be started gives 127 (not
 found) or 126 (found, but not to be run), as in a shell; 2 is a wrong use of this command.
+
+examples:
+  credwatch run -- python service.py
+  credwatch run --endpoint http://127.0.0.1:4318 --service-name orders \\
+    -- python -m orders
+  credwatch run -- credwatch doctor
 """
 
 
@@ -33,12 +39,17 @@ def register(subcommands: Any) -> None:
         "run",
         help="run a command with credwatch switched on in every Python that it starts",
         description="Run a command with credwatch switched on in it and in every Python that it starts.",
-        usage="credwatch run [--endpoint URL] [--service-name NAME] [--interval SECONDS] -- CMD [ARG ...]",
+        usage="credwatch run [--endpoint URL] [--service-name NAME]\n"
+        "                     [--interval SECONDS] -- CMD [ARG ...]",
         epilog=_EPILOG,
     )
     parser.add_argument("--endpoint", metavar="URL", help="OTLP endpoint of the agent (CREDWATCH_ENDPOINT)")
     parser.add_argument("--service-name", metavar="NAME", help="name of the service (OTEL_SERVICE_NAME)")
-    parser.add_argument("--interval", metavar="SECONDS", help="between exports (CREDWATCH_EXPORT_INTERVAL)")
+    parser.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        help=f"seconds between exports, by default {settings.Settings().export_interval:g} (CREDWATCH_EXPORT_INTERVAL)",
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD", help="the command and its arguments")
     parser.set_defaults(run=run)
 

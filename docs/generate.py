@@ -8,7 +8,7 @@ from pathlib import Path
 from credwatch import semconv, settings
 from credwatch.standard import ROWS
 from credwatch_agent.findings import RULES, Rule
-from docs import operation_coverage
+from docs import command_line, operation_coverage
 from examples.dashboards import boards
 from examples.demo import faults
 from tests.agent import scenario
@@ -185,6 +185,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "telemetry.md": telemetry,
     "configuration.md": configuration,
     "findings.md": findings,
+    "cli.md": lambda: command_line.page(_NOTE, table),
     "operation-coverage.md": operation_coverage.page,
     "coverage-matrix.md": coverage,
     "../examples/demo/expected.json": faults.written,

@@ -50,10 +50,11 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "instrumentor": {"settings", "exporting", "instrumentation"},
     "identity": {"semconv", "settings", "signature", "provenance", "workload", "instrumentor"},
     "run": {"settings"},
+    "completion": set(),
     "doctor": {
         "identity", "run", "settings", "fingerprint", "exporting", "standard", "instrumentation", "instrumentor",
     },
-    "cli": {"identity", "run", "doctor"},
+    "cli": {"identity", "run", "doctor", "completion"},
     "__main__": {"cli"},
 }  # fmt: skip
 

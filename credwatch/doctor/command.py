@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from credwatch.identity.command import process_id
+from credwatch.identity.command import coloured, process_id
 
 if TYPE_CHECKING:
     from credwatch.doctor.model import Agent, Line, Subject
@@ -24,6 +23,11 @@ _EPILOG = """\
 exit codes: 0 no problem, 1 a problem, 2 usage, 3 could not be known. Asks of the network: an empty
 export to the endpoint that is configured, and, of an agent, whether it has seen the process of --pid.
 Prints no header, no secret, changes nothing.
+
+examples:
+  credwatch run -- credwatch doctor
+  credwatch doctor --pid 4711
+  credwatch doctor --pid 4711 --agent http://127.0.0.1:4318 --json
 """
 
 
@@ -95,7 +99,7 @@ def _json(subject: Subject, lines: Sequence[Line], code: int) -> str:
 
 
 def _text(subject: Subject, lines: Sequence[Line], no_colour: bool) -> str:
-    colour = sys.stdout.isatty() and not no_colour and not os.environ.get("NO_COLOR")
+    colour = coloured(no_colour)
     width = min(shutil.get_terminal_size((80, 24)).columns, 120)
     return render(subject.who, lines, width=width, colour=colour)
 
@@ -110,7 +114,7 @@ def render(who: str, lines: Sequence[Line], *, width: int = 80, colour: bool = F
     for line in lines:
         first = f"  {line.state:9}{line.id:14}"
         text = clean(f"{line.told}. Fix: {line.fix}" if line.fix else line.told)
-        body = textwrap.wrap(text, max(width - len(first), 20), break_on_hyphens=False)
+        body = textwrap.wrap(text, max(width - len(first), 20), break_on_hyphens=False, break_long_words=False)
         found.append(f"  {marks.get(line.state, style.bad)(f'{line.state:9}')}{line.id:14}{body[0]}")
         found += [" " * len(first) + more for more in body[1:]]
     return "\n".join(found) + "\n"

@@ -19,6 +19,11 @@ _EPILOG = """\
 exit codes: 0 nothing wrong (with --expect: it is that role), 1 something is wrong (another role),
 2 usage, 3 could not be known. Never prints a secret, runs a credential_process or assumes a role;
 asks the metadata endpoints that the SDK would ask, and AWS only with --verify.
+
+examples:
+  credwatch whoami
+  credwatch whoami --expect orders-task-role
+  credwatch whoami --pid 4711 --parents --json
 """
 
 
@@ -82,7 +87,7 @@ def _print(identity: Identity, arguments: argparse.Namespace) -> None:
     if arguments.json:
         sys.stdout.write(json.dumps(identity.as_json(), indent=2) + "\n")
         return
-    colour = sys.stdout.isatty() and not arguments.no_color and not os.environ.get("NO_COLOR")
+    colour = coloured(arguments.no_color)
     width = min(shutil.get_terminal_size((80, 24)).columns, 120)
     who = f"Process {arguments.pid}" if arguments.pid is not None else ""
     sys.stdout.write(render(identity, now=datetime.now(timezone.utc), width=width, colour=colour, who=who))
@@ -109,6 +114,12 @@ def _expected(identity: Identity, expected: str) -> int:
 def _cannot(sentence: str) -> int:
     sys.stderr.write(f"credwatch whoami: {sentence}\n")
     return UNKNOWN
+
+
+def coloured(no_color: bool) -> bool:
+    """Return whether to write colours: to a terminal that has them, and where nobody asked for none."""
+    asked_for_none = no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not asked_for_none
 
 
 def process_id(text: str) -> int:

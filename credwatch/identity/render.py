@@ -195,7 +195,9 @@ def _paragraph(label: str, text: str, width: int) -> list[str]:
 
 
 def _hanging(first: str, text: str, width: int) -> list[str]:
-    body = textwrap.wrap(clean(text), max(width - len(first), 20), break_on_hyphens=False) or [""]
+    body = textwrap.wrap(clean(text), max(width - len(first), 20), break_on_hyphens=False, break_long_words=False) or [
+        ""
+    ]
     return [f"{first}{body[0]}".rstrip(), *(" " * len(first) + line for line in body[1:])]
 
 

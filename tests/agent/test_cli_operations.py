@@ -8,6 +8,7 @@ import json
 import pytest
 
 from credwatch_agent.cli import main
+from tests.agent.terminal import unwrapped
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -99,7 +100,7 @@ def test_operations_name_the_calls_behind_an_action(capsys: pytest.CaptureFixtur
 def test_an_action_that_no_operation_shows_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     code, printed, _ = run(capsys, "operations", "rds-db:connect")
     assert code == 0
-    assert "no evidence can say that it is unused" in printed
+    assert "no evidence can say that it is unused" in unwrapped(printed)
 
 
 @pytest.mark.parametrize(

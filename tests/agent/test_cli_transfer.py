@@ -27,7 +27,7 @@ def test_what_is_exported_and_imported_twice_is_the_same_evidence(
     (tmp_path / "all.jsonl").write_text(capsys.readouterr().out, encoding="utf-8")
     for _ in range(2):
         assert main(["import", "--db", str(tmp_path / "b.db"), str(tmp_path / "all.jsonl")]) == 0
-    assert capsys.readouterr().err.startswith("imported 1 processes")
+    assert capsys.readouterr().err.startswith("imported 1 process")
     target = SqliteStore.open(tmp_path / "b.db", read_only=True)
     assert (target.telemetry(), target.spans()) == (source.telemetry(), source.spans())
     source.close()

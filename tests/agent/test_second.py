@@ -270,5 +270,5 @@ def test_watch_shows_a_denial_that_cloudtrail_alone_saw(tmp_path: Path, capsys: 
     assert main([*asked, "--cloudtrail", str(tmp_path / "log.json")]) == 1
     printed = capsys.readouterr().out
     assert "0 calls reported by recorders and 1 by CloudTrail since" in printed
-    assert "denied 1 times to CloudTrail" in printed
+    assert "denied 1 time to CloudTrail" in printed
     assert main([*asked, "--cloudtrail", str(tmp_path / "gone")]) == 3

@@ -18,6 +18,7 @@ from credwatch_agent.recommend import Attached
 from credwatch_agent.recommend.watch import regressions, rollback
 from credwatch_agent.records import Batch, UsagePoint
 from credwatch_agent.store.sqlite import SqliteStore
+from tests.agent.terminal import unwrapped
 from tests.agent.worlds import allow, policy, role, role_arn, snapshot, task_process
 
 INSIDE = "arn:aws:s3:::b/*"
@@ -168,7 +169,7 @@ def test_watch_blames_the_change_for_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], usages: list[Usage], code: int, expected: str
 ) -> None:
     assert run(tmp_path, *usages) == code
-    assert expected in capsys.readouterr().out
+    assert expected in unwrapped(capsys.readouterr().out)
 
 
 def test_watch_says_when_nothing_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

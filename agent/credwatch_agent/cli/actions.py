@@ -11,27 +11,31 @@ import botocore.session
 import typer
 
 from credwatch.operations import Resolution, coverage, resolve
-from credwatch_agent.cli.console import out
+from credwatch_agent.cli.console import document, say
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, USAGE, UsageError
 
 _PLACE = ("region", "account", "partition", "detail")
 
 
 def actions(
-    call: Annotated[str, typer.Argument(help="boto3 client and API operation: `s3:PutObject`.")] = "",
-    param: Annotated[list[str] | None, typer.Option(help="`NAME=VALUE`; a value may be JSON. Repeat it.")] = None,
-    region: Annotated[str, typer.Option(help="The call's region.")] = "",
-    account: Annotated[str, typer.Option(help="The caller's account.")] = "",
-    partition: Annotated[str, typer.Option(help="The call's partition.")] = "aws",
-    detail: Annotated[str, typer.Option(help="How exact: full, prefix, container, service, none.")] = "container",
+    call: Annotated[str, typer.Argument(metavar="CALL", help="boto3 client and API operation: `s3:PutObject`.")] = "",
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter; a value may be JSON. Repeatable.")
+    ] = None,
+    region: Annotated[str, typer.Option(metavar="REGION", help="The call's region, for its ARNs.")] = "",
+    account: Annotated[str, typer.Option(metavar="ID", help="The caller's account, for its ARNs.")] = "",
+    partition: Annotated[str, typer.Option(metavar="NAME", help="The call's partition.")] = "aws",
+    detail: Annotated[
+        str, typer.Option(metavar="DETAIL", help="How exact: full, prefix, container, service, none.")
+    ] = "container",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Read calls from standard input, answer a line each.")] = False,
 ) -> int:
-    """Exit code 0 if the map knows, 3 if it does not."""
+    """Name the IAM actions that a call is checked for."""
     if jsonl:
         answers = list(answer_lines(sys.stdin))
         for answer in answers:
-            out.print(json.dumps(answer), soft_wrap=True)
+            document(answer, indent=None)
         if any("error" in answer for answer in answers):
             return USAGE
         return COULD_NOT_KNOW if any(answer["mapping"] == "unknown" for answer in answers) else CLEAN
@@ -41,10 +45,10 @@ def actions(
     given = parameters(param or [])
     found = resolve(service, operation, given, region=region, account=account, partition=partition, detail=detail)
     if as_json:
-        out.print(json.dumps(described(service, operation, found), indent=2), soft_wrap=True)
+        document(described(service, operation, found))
     else:
         for line in sentences(service, operation, found):
-            out.print(line, soft_wrap=True)
+            say(line, later="    ")
     return COULD_NOT_KNOW if found.mapping == "unknown" else CLEAN
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from credwatch.operations.coverage import unobservable
 from credwatch_agent.cli import toml
 from credwatch_agent.cli.failure import UsageError
+from credwatch_agent.cli.progress import working
 from credwatch_agent.cli.second import read_second
 from credwatch_agent.cli.settings import without_password
 from credwatch_agent.evidence import Settings
 from credwatch_agent.findings import RULES, life
 from credwatch_agent.findings.exemptions import BadExemption, Exemption, parse
+from credwatch_agent.findings.words import count
 from credwatch_agent.iam.catalogue import known
 from credwatch_agent.rehearsal.calls import BadRecord, Record, loads
 from credwatch_agent.report import Report, build, lived
@@ -28,7 +30,8 @@ from credwatch_agent.store.location import open_store
 class Asked:
     """What a report is asked to compare.
 
-    `exemptions` are those of a file, `earlier` is a snapshot from before, `trails` and `documents` are second sources.
+    `exemptions` are those of a file, `earlier` is a snapshot from before, `trails` and `documents` are second sources;
+    `quiet` shows no progress.
     """
 
     db: str
@@ -38,6 +41,7 @@ class Asked:
     earlier: Path | None = None
     trails: Sequence[str] = ()
     documents: Sequence[str] = ()
+    quiet: bool = False
 
 
 def compared(asked: Asked, *, remember: bool = False, adopt: bool = False) -> tuple[Report, Snapshot]:
@@ -50,8 +54,9 @@ def compared(asked: Asked, *, remember: bool = False, adopt: bool = False) -> tu
     name = life.name(attached.account_id, attached.region)
     before = load(asked.earlier) if asked.earlier else None
     now_ns = time.time_ns()
-    second = read_second(asked.trails, asked.documents, Index(attached), now_ns, asked.settings)
-    with closing(open_store(asked.db, read_only=True)) as store:
+    second = read_second(asked.trails, asked.documents, Index(attached), now_ns, asked.settings, quiet=asked.quiet)
+    what = f"comparing {count(len(attached.roles), 'role')}"
+    with working(what, quiet=asked.quiet), closing(open_store(asked.db, read_only=True)) as store:
         report = build(store.telemetry(), attached, now_ns, asked.settings, emits, earlier=before, second=second)
         kept = store.kept(name) if isinstance(store, Keeper) else ""
     if not remember:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from credwatch_agent.cli import toml
-from credwatch_agent.cli.console import out
+from credwatch_agent.cli.console import document, say
 from credwatch_agent.cli.failure import CLEAN
+from credwatch_agent.cli.manual import PAGES
 from credwatch_agent.cli.settings import PREFIX, SETTINGS, Given, Settings, given, settings, without_password
 from credwatch_agent.cli.tls import Tls
 from credwatch_agent.cli.token_file import read
 
+_LONGEST = 40
+_IN_DAYS = frozenset({"fold_after", "keep", "window"})
+
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help=f"TOML file of settings; or set {PREFIX}CONFIG.")]
 
-app = typer.Typer(help="Look at the configuration of `serve`.", add_completion=False, no_args_is_help=False)
+app = typer.Typer(
+    help="Look at the configuration of `serve`.",
+    add_completion=False,
+    no_args_is_help=False,
+    rich_markup_mode=None,
+)
 
 
 def gathered(config: Path | None, flags: Mapping[str, str | None]) -> tuple[dict[str, Given], Settings]:
@@ -29,23 +38,44 @@ def gathered(config: Path | None, flags: Mapping[str, str | None]) -> tuple[dict
     return texts, settings(texts)
 
 
-@app.command("check")
-def check(config: Config = None) -> int:
-    """Print each setting and where it comes from; check the file of tokens. Exit code 2 where `serve` would refuse."""
+@app.command("check", epilog=PAGES["config check"].epilog())
+def check(config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> int:
+    """Print each setting and where it comes from.
+
+    Checks the file of tokens and the certificates too.
+    """
     texts, made = gathered(config, {})
-    for setting in SETTINGS:
-        text, origin, _ = texts[setting.name]
-        shown = without_password(text) if setting.name == "db" else text
-        out.print(f"{setting.name:<16}{shown or '-':<40} {origin}", soft_wrap=True)
+    shown = {setting.name: _shown(setting.name, texts[setting.name].text) for setting in SETTINGS}
+    checked = list(_checked(made))
+    if as_json:
+        rows = [{"name": name, "value": text, "from": texts[name].origin} for name, text in shown.items()]
+        document({"settings": rows, "checked": checked})
+        return CLEAN
+    longest = min(max(map(len, shown.values())), _LONGEST)
+    for name, text in shown.items():
+        # a path longer than its column takes a line, where it can be copied
+        say(f"{text or '-':<{longest}} {texts[name].origin}", first=f"{name:<16}")
+    for sentence in checked:
+        say(sentence)
+    return CLEAN
+
+
+def _shown(name: str, text: str) -> str:
+    if name in _IN_DAYS:
+        return f"{text} days"
+    return without_password(text) if name == "db" else text
+
+
+def _checked(made: Settings) -> Iterator[str]:
+    """Yield what was found of the files that the settings name; raises `UsageError`."""
     if made.tokens is not None:
         known = read(made.tokens)
         expired = known.expired(time.time_ns())
         told = f"tokens are valid: {len(known) - len(expired)}"
-        out.print(f"{told}; expired: {', '.join(expired)}" if expired else told, soft_wrap=True)
+        yield f"{told}; expired: {', '.join(expired)}" if expired else told
     if made.tls_certificate and made.tls_key:
         Tls(made.tls_certificate, made.tls_key, made.client_ca)
-        out.print("certificates are valid PEM, and the key fits", soft_wrap=True)
-    return CLEAN
+        yield "certificates are valid PEM, and the key fits"
 
 
 @app.callback()

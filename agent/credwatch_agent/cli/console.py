@@ -1,8 +1,59 @@
-"""The two streams of the command line. Results go to `out`, everything else to `err`."""
+"""The two streams of the command line, and how sentences and documents are written to them.
+
+Results go to `out`, everything else to `err`. What is for people is broken between words at the terminal's width
+(80 where there is none), so that a name or an ARN stays whole and can be copied; what is for machines is written as
+it is. Knows nothing of what is said.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from io import TextIOWrapper
+from textwrap import wrap
+from typing import Any
+
 from rich.console import Console
 
-out = Console(highlight=False, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+class _Console(Console):
+    """Leaves it to `main` what a reader that has gone means, such as `head`."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def _console(stderr: bool) -> _Console:
+    """Return a console that writes no escape sequence where none is wanted; rich itself would still write bold."""
+    plain = bool(os.environ.get("NO_COLOR"))
+    return _Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False, emoji=False)
+
+
+out, err = _console(stderr=False), _console(stderr=True)
+
+
+def say(text: str, *, first: str = "", later: str | None = None, console: Console = out) -> None:
+    """Write a sentence, `first` before its first line and `later` (default: as wide, blank) before the others."""
+    lines = wrap(
+        text,
+        console.width,
+        initial_indent=first,
+        subsequent_indent=" " * len(first) if later is None else later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines or [first.rstrip()]:
+        console.print(line, soft_wrap=True)
+
+
+def document(value: Any, *, indent: int | None = 2) -> None:
+    """Write a value as JSON, whole and unbroken; `indent=None` makes it one line."""
+    out.print(json.dumps(value, indent=indent), soft_wrap=True)
+
+
+def never_unwritable() -> None:
+    """Let a stream that cannot write some character write its number: a role's name must not end a report."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")

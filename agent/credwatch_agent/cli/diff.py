@@ -7,21 +7,26 @@ from typing import Annotated
 
 import typer
 
-from credwatch_agent.cli.console import out
+from credwatch_agent.cli.console import document, say
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_policies
+from credwatch_agent.cli.stored import AsJson
 from credwatch_agent.iam.contain import Containment, NotProved, Proved, Refuted, contain
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(help="Policy document, or a JSON list of them.")],
-    b: Annotated[Path, typer.Argument(help="The one to compare with it.")],
+    a: Annotated[Path, typer.Argument(metavar="A", help="Policy document, or a JSON list of them.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The one to compare with it.")],
+    as_json: AsJson = False,
 ) -> int:
-    """Compare what two policies grant. Exit code 0: the same, 1: not the same, 3: not proved."""
+    """Compare what two policies grant."""
     one, other = read_policies(a), read_policies(b)
     new, gone = contain(other, one), contain(one, other)
-    out.print(sentence(str(b), str(a), new), soft_wrap=True)
-    out.print(sentence(str(a), str(b), gone), soft_wrap=True)
+    if as_json:
+        document([described(str(b), str(a), new), described(str(a), str(b), gone)])
+    else:
+        say(sentence(str(b), str(a), new), later="  ")
+        say(sentence(str(a), str(b), gone), later="  ")
     if isinstance(new, Refuted) or isinstance(gone, Refuted):
         return FINDINGS
     return CLEAN if isinstance(new, Proved) and isinstance(gone, Proved) else COULD_NOT_KNOW
@@ -36,6 +41,19 @@ def sentence(inner: str, outer: str, found: Containment) -> str:
     context = ", ".join(f"{key}={_text(value)}" for key, value in found.witness.context.items())
     condition = f" with {context}" if context else ""
     return f"{inner} grants {found.witness.action} on {found.witness.resource}{condition}, {outer} does not"
+
+
+def described(inner: str, outer: str, found: Containment) -> dict[str, object]:
+    """Return the same as JSON values."""
+    result = {Proved: "proved", Refuted: "refuted"}.get(type(found), "not-proved")
+    told: dict[str, object] = {"inner": inner, "outer": outer, "grants_nothing_more": result}
+    if isinstance(found, NotProved):
+        told["reason"] = found.reason
+    if isinstance(found, Refuted):
+        one = found.witness
+        context = {key: list(value) if isinstance(value, tuple | list) else value for key, value in one.context.items()}
+        told["witness"] = {"action": one.action, "resource": one.resource, "context": context}
+    return told
 
 
 def _text(values: object) -> str:

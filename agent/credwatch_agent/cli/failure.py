@@ -12,6 +12,9 @@ CLEAN = 0
 FINDINGS = 1
 USAGE = 2
 COULD_NOT_KNOW = 3
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""The last two as a shell has them for a program that ends by SIGINT or SIGPIPE."""
 
 
 class UsageError(Exception):

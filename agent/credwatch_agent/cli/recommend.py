@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
-from textwrap import wrap
 from typing import Annotated
 
 import typer
 
-from credwatch_agent.cli.console import err, out
+from credwatch_agent.cli.console import err, out, say
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence
-from credwatch_agent.cli.report import Records
+from credwatch_agent.cli.progress import Quiet
+from credwatch_agent.cli.report import Records, Window
 from credwatch_agent.cli.second import Documents, Trails
-from credwatch_agent.cli.stored import Db
-from credwatch_agent.evidence import Settings
+from credwatch_agent.cli.stored import Db, Taken, one_of
+from credwatch_agent.evidence.settings import DEFAULT_WINDOW_DAYS
 from credwatch_agent.exports import cloudformation, policy_diff, policy_json, terraform
 from credwatch_agent.recommend import WHAT_TO_DO, Recommendation
 from credwatch_agent.recommend.view import attached, of_role
@@ -34,20 +33,22 @@ class Resources(str, Enum):
 
 
 def recommend(  # noqa: PLR0913, PLR0917 - an option each
-    role: Annotated[str, typer.Argument(help="Name or ARN of the role.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="Name or ARN of the role.")],
     db: Db,
-    snapshot: Annotated[Path, typer.Option(help="File that `snapshot` wrote.")],
-    window: Annotated[
-        float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
-    ] = Settings().window_days,
+    snapshot: Taken,
+    window: Window = DEFAULT_WINDOW_DAYS,
     cloudtrail: Trails = None,
     last_accessed: Documents = None,
     record: Records = None,
-    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.DIFF,
-    resources: Annotated[Resources, typer.Option(help="How far to narrow resources.")] = Resources.CONTAINER,
+    form: Annotated[Format, typer.Option("--format", metavar="FORMAT", help=one_of(Format))] = Format.DIFF,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as `--format json`.")] = False,
+    resources: Annotated[
+        Resources, typer.Option(metavar="DETAIL", help="How far to narrow resources: container, full.")
+    ] = Resources.CONTAINER,
+    quiet: Quiet = False,
 ) -> int:
-    """Narrow a role's policies to what was seen. Exit code 0: nothing to change, 1: something, 3: not proved."""
-    evidence = read_evidence(role, db, snapshot, window, cloudtrail, last_accessed, record or ())
+    """Narrow a role's policies to what was seen."""
+    evidence = read_evidence(role, db, snapshot, window, cloudtrail, last_accessed, record or (), quiet=quiet)
     for problem in evidence.problems:
         _tell(problem)
     found = of_role(evidence.view, evidence.signed, evidence.now_ns, evidence.settings, resources.value)
@@ -57,7 +58,7 @@ def recommend(  # noqa: PLR0913, PLR0917 - an option each
         Format.TERRAFORM: lambda: terraform.render(found),
         Format.CLOUDFORMATION: lambda: cloudformation.render(found),
     }
-    text = renderers[form]().rstrip("\n")
+    text = renderers[Format.JSON if as_json else form]().rstrip("\n")
     if text:
         out.print(text, soft_wrap=True)
     _explain(found)
@@ -79,9 +80,4 @@ def _explain(found: Recommendation) -> None:
 
 
 def _tell(text: str, indent: str = "") -> None:
-    """Write one sentence, wrapped between words so that names and ARNs stay whole."""
-    later = f"{indent}  " if indent else ""
-    for line in wrap(
-        text, err.width, initial_indent=indent, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
-    ):
-        err.print(line, soft_wrap=True)
+    say(text, first=indent, later=f"{indent}  " if indent else "", console=err)

@@ -15,8 +15,9 @@ from credwatch_agent import __version__
 from credwatch_agent.cli.compared import Asked, compared, read_exemptions, tested_by
 from credwatch_agent.cli.console import out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
+from credwatch_agent.cli.progress import Quiet
 from credwatch_agent.cli.second import Documents, Trails
-from credwatch_agent.cli.stored import Db
+from credwatch_agent.cli.stored import Db, Taken, one_of
 from credwatch_agent.evidence import Settings
 from credwatch_agent.evidence.settings import DEFAULT_WINDOW_DAYS
 from credwatch_agent.exports import asff, csv, html, markdown, prometheus, sarif, table
@@ -36,13 +37,13 @@ class Format(str, Enum):
     PROMETHEUS = "prometheus"
 
 
-Taken = Annotated[Path, typer.Option(help="File that `snapshot` wrote.")]
 Window = Annotated[
-    float, typer.Option(min=1e-6, help="Days in which an action must not have been seen to be called unused.")
+    float,
+    typer.Option(metavar="DAYS", min=1e-6, help="Days in which an action must not have been seen to be called unused."),
 ]
 Records = Annotated[
     list[Path] | None,
-    typer.Option(metavar="FILE", help="What tests call, by `pytest --credwatch-record`: never called unused."),
+    typer.Option(metavar="FILE", help="What tests call, as the pytest plugin records it: never called unused."),
 ]
 
 
@@ -51,7 +52,10 @@ def report(  # noqa: PLR0913, PLR0917 - an option each
     snapshot: Taken,
     window: Window = DEFAULT_WINDOW_DAYS,
     earlier: Annotated[
-        Path | None, typer.Option(help="Snapshot of an earlier day: what was in use and is no longer granted is named.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Snapshot of an earlier day: what was in use and is no longer granted is named."
+        ),
     ] = None,
     cloudtrail: Trails = None,
     last_accessed: Documents = None,
@@ -59,7 +63,7 @@ def report(  # noqa: PLR0913, PLR0917 - an option each
         bool, typer.Option("--statements", help="Show each role with its users and its statements.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="The same as `--format json`.")] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    form: Annotated[Format, typer.Option("--format", metavar="FORMAT", help=one_of(Format))] = Format.TABLE,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a file, replaced as a whole.")
     ] = None,
@@ -72,10 +76,13 @@ def report(  # noqa: PLR0913, PLR0917 - an option each
     remember: Annotated[
         bool, typer.Option("--remember", help="Keep this report in the history: first and last seen, resolved, trend.")
     ] = False,
+    quiet: Quiet = False,
 ) -> int:
-    """Compare granted with used. Exit code 0: clean, 1: findings, 2: usage, 3: something could not be known."""
+    """Compare what is granted with what was used."""
     settings = Settings(window_days=window, tested=tested_by(record or ()))
-    asked = Asked(db, snapshot, settings, read_exemptions(exemptions), earlier, cloudtrail or (), last_accessed or ())
+    asked = Asked(
+        db, snapshot, settings, read_exemptions(exemptions), earlier, cloudtrail or (), last_accessed or (), quiet
+    )
     made, attached = compared(asked, remember=remember)
     form = Format.JSON if json else form
     if form is Format.TABLE and output is None:

@@ -49,10 +49,16 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
             help="SQLite file, made if missing, or `postgresql://` or `clickhouse://` URL.",
         ),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback, unless there are tokens.")] = None,
-    port: Annotated[str | None, typer.Option(help="Port of OTLP/HTTP; 0 takes a free one.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to listen on; loopback, unless there are tokens. [127.0.0.1]"),
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Port of OTLP/HTTP; 0 takes a free one. [4318]")
+    ] = None,
     grpc_port: Annotated[
-        str | None, typer.Option(metavar="PORT|off", help="Port of OTLP/gRPC; 0 takes a free one, `off` serves none.")
+        str | None,
+        typer.Option(metavar="PORT|off", help="Port of OTLP/gRPC; 0 takes a free one, `off` serves none. [4317]"),
     ] = None,
     tokens: Annotated[
         str | None, typer.Option(metavar="FILE", help="TOML file of bearer tokens and client certificates.")
@@ -65,19 +71,28 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
         str | None, typer.Option(metavar="FILE", help="PEM file of authorities of client certificates (mTLS).")
     ] = None,
     fold_after: Annotated[
-        str | None, typer.Option(metavar="DAYS", help="Fold processes that have not reported for so long.")
+        str | None, typer.Option(metavar="DAYS", help="Fold processes that have not reported for so long. [100]")
     ] = None,
-    keep: Annotated[str | None, typer.Option(metavar="DAYS", help="Delete what has not reported for so long.")] = None,
-    log_format: Annotated[str | None, typer.Option(help="`text` or `json`.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="`error`, `warning` or `info`.")] = None,
-    page: Annotated[str | None, typer.Option(metavar="on|off", help="Serve the page on the port of OTLP/HTTP.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="DAYS", help="Delete what has not reported for so long. [400]")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(metavar="FORMAT", help="`text` or `json`. [text]")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="`error`, `warning` or `info`. [warning]")
+    ] = None,
+    page: Annotated[
+        str | None, typer.Option(metavar="on|off", help="Serve the page on the port of OTLP/HTTP. [on]")
+    ] = None,
     snapshot: Annotated[
         str | None, typer.Option(metavar="FILE", help="File that `snapshot` wrote, for the page.")
     ] = None,
     window: Annotated[
-        str | None, typer.Option(metavar="DAYS", help="Days in which the page must not have seen what it calls unused.")
+        str | None,
+        typer.Option(metavar="DAYS", help="Days in which the page must not have seen what it calls unused. [90]"),
     ] = None,
-    as_of: Annotated[str | None, typer.Option(help="The page's moment: `now`, or `last-report`.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="MOMENT", help="The page's moment: `now`, or `last-report`. [now]")
+    ] = None,
     exemptions: Annotated[
         str | None, typer.Option(metavar="FILE", help="TOML file of exempted findings, for the page.")
     ] = None,
@@ -85,9 +100,10 @@ def serve(  # noqa: PLR0913, PLR0917 - an option each
         str | None, typer.Option(metavar="URL", help="Address of a trace, with {trace_id} in it, for the page.")
     ] = None,
 ) -> int:
-    """Receive OTLP over HTTP and gRPC, keep it, and show it as a page, until SIGTERM or Ctrl-C.
+    """Receive OTLP, keep it, and show it as a page.
 
-    A TOML file gives way to the environment (CREDWATCH_SERVE_…), and that to these options.
+    Over HTTP and gRPC, until SIGTERM or Ctrl-C. A TOML file of settings gives way to the environment
+    (CREDWATCH_SERVE_*), and that to these options. In brackets is what holds where none says anything.
     """
     flags = {
         "db": db, "host": host, "port": port, "grpc_port": grpc_port, "tokens": tokens,

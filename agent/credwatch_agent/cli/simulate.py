@@ -16,9 +16,14 @@ from credwatch_agent.iam.simulate import BadRecord, answer_line
 
 
 def simulate(
-    file: Annotated[Path, typer.Argument(help="JSON lines, one request a line; `-` is standard input.")] = Path("-"),
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", help="JSON lines, one request a line; `-` is standard input.")
+    ] = Path("-"),
 ) -> int:
-    """Decide each request from the policies given with it: a local `simulate-custom-policy`."""
+    """Decide requests, a line each, by the policies in them.
+
+    A local `aws iam simulate-custom-policy`.
+    """
     with _opened(file) as lines:
         bad = [number for number, line in enumerate(lines, start=1) if not _answered(number, line)]
     return USAGE if bad else CLEAN

@@ -13,16 +13,19 @@ from credwatch_agent.cli.failure import CLEAN, UsageError
 
 
 def token(
-    name: Annotated[str, typer.Argument(help="Whose token it is, as logs name it.")],
-    role: Annotated[str, typer.Option(help="`ingest`, `read` or `admin`.")] = "ingest",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose token it is, as logs name it.")],
+    role: Annotated[str, typer.Option(metavar="ROLE", help="`ingest`, `read` or `admin`.")] = "ingest",
     account: Annotated[
-        list[str] | None, typer.Option(help="AWS account that it may speak for; more than once for more.")
+        list[str] | None, typer.Option(metavar="ID", help="AWS account that it may speak for; repeatable.")
     ] = None,
     days: Annotated[
-        float | None, typer.Option(min=0.01, max=36_500, help="Days until it expires; default: never.")
+        float | None, typer.Option(metavar="DAYS", min=0.01, max=36_500, help="Days until it expires; default: never.")
     ] = None,
 ) -> int:
-    """Print a row for the file of `serve --tokens` to stdout, and the token itself to stderr."""
+    """Make a bearer token for `serve --tokens`.
+
+    Prints a row for that file to stdout, and the token itself to stderr.
+    """
     secret = new_token()
     row = {"name": name, "sha256": hash_of(secret).hex(), "role": role, **({"accounts": account} if account else {})}
     try:

@@ -17,9 +17,11 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from credwatch_agent.cli.console import err
+from credwatch_agent.cli.console import err, say
 from credwatch_agent.cli.failure import CLEAN, UsageError
+from credwatch_agent.cli.progress import Quiet, working
 from credwatch_agent.cli.stored import Db
+from credwatch_agent.findings.words import count
 from credwatch_agent.records import Batch, Health, Span, UsagePoint
 from credwatch_agent.store import Keeper, Store, texts
 from credwatch_agent.store.location import open_store
@@ -27,12 +29,16 @@ from credwatch_agent.store.location import open_store
 _SPANS = 1_000
 
 
-def export(db: Db) -> int:
-    """Write all that a store holds to stdout, as JSON lines."""
-    with closing(open_store(db, read_only=True)) as store:
-        for batch in store.batches():
+def export(db: Db, quiet: Quiet = False) -> int:
+    """Write all that a store holds, as JSON lines."""
+    # where the lines themselves are on the terminal, they show how it goes
+    quiet = quiet or sys.stdout.isatty()
+    with working("exporting", quiet=quiet) as tell, closing(open_store(db, read_only=True)) as store:
+        for number, batch in enumerate(store.batches()):
+            tell("exporting processes:", number, None)
             sys.stdout.write(_line("batch", _from_batch(batch)))
-        for span in store.spans():
+        for number, span in enumerate(store.spans()):
+            tell("exporting spans:", number, None)
             sys.stdout.write(_line("span", texts.from_span(span)))
         if isinstance(store, Keeper):
             for name in store.kept_names():
@@ -41,13 +47,25 @@ def export(db: Db) -> int:
 
 
 def import_(
-    db: Db, file: Annotated[Path, typer.Argument(help="File that `export` wrote.", exists=True, dir_okay=False)]
+    db: Db,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File that `export` wrote.", exists=True, dir_okay=False)
+    ],
+    quiet: Quiet = False,
 ) -> int:
-    """Put what `export` wrote into a store; what it holds already is kept."""
-    with closing(open_store(db)) as store, file.open(encoding="utf-8") as lines:
+    """Put what `export` wrote into a store.
+
+    What the store holds already is kept.
+    """
+    with (
+        working("importing", quiet=quiet) as tell,
+        closing(open_store(db)) as store,
+        file.open(encoding="utf-8") as lines,
+    ):
         spans: list[Span] = []
         processes = 0
         for number, line in enumerate(lines, 1):
+            tell("importing lines:", number, None)
             record = _read(line, f"`{file}`, line {number}")
             if isinstance(record, Span):
                 spans.append(record)
@@ -60,7 +78,7 @@ def import_(
                 store.put_spans(spans)
                 spans.clear()
         store.put_spans(spans)
-    err.print(f"imported {processes} processes")
+    say(f"imported {count(processes, 'process')}", console=err)
     return CLEAN
 
 
@@ -72,9 +90,9 @@ class _Kept(NamedTuple):
 def _keep(store: Store, record: _Kept) -> None:
     """Put a kept text where there is none yet."""
     if not isinstance(store, Keeper):
-        err.print(f"left out `{record.name}`: this store keeps no history, use SQLite or PostgreSQL", soft_wrap=True)
+        say(f"left out `{record.name}`: this store keeps no history, use SQLite or PostgreSQL", console=err)
     elif store.amend(record.name, lambda text: text or record.text) != record.text:
-        err.print(f"left out `{record.name}`: the store has a history of its own, which stays", soft_wrap=True)
+        say(f"left out `{record.name}`: the store has a history of its own, which stays", console=err)
 
 
 def _read(line: str, where: str) -> Batch | Span | _Kept:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from credwatch_agent.cli.console import err, out
+from credwatch_agent.cli.console import document, err, out, say
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
 from credwatch_agent.cli.policies import Evidence, find_role, read_evidence
+from credwatch_agent.cli.progress import Quiet
 from credwatch_agent.cli.second import Documents, Trails
-from credwatch_agent.cli.stored import Db
+from credwatch_agent.cli.stored import AsJson, Db
 from credwatch_agent.compare import Use, uses_of
 from credwatch_agent.compare.model import with_trail
 from credwatch_agent.evidence.settings import DAY_NS
+from credwatch_agent.exports.layout import shell_lines
+from credwatch_agent.findings.words import count
 from credwatch_agent.recommend import watch as after_change
 from credwatch_agent.recommend.view import attached_to
 from credwatch_agent.recommend.watch import Regression, Rollback
@@ -30,41 +34,49 @@ IDENTITY = frozenset({"", "identity-based"})
 _REFUSED = frozenset({"denied", "denied-or-missing"})
 
 
-def watch(
-    role: Annotated[str, typer.Argument(help="Name or ARN of the role.")],
+def watch(  # noqa: PLR0913, PLR0917 - an option each
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="Name or ARN of the role.")],
     db: Db,
-    before: Annotated[Path, typer.Option(help="Snapshot from before the change.")],
-    snapshot: Annotated[Path, typer.Option(help="Snapshot from after it.")],
+    before: Annotated[Path, typer.Option(metavar="FILE", help="Snapshot from before the change.")],
+    snapshot: Annotated[Path, typer.Option(metavar="FILE", help="Snapshot from after it.")],
     since: Annotated[
-        str, typer.Option(help="When the change was made, ISO 8601; default: when --before was taken.")
+        str,
+        typer.Option(metavar="TIME", help="When the change was made, ISO 8601; default: when --before was taken."),
     ] = "",
     cloudtrail: Trails = None,
     last_accessed: Documents = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> int:
-    """Name the refused calls that the change broke. Exit code 0: none, 1: some, 3: nothing reported, or unreadable."""
+    """Name the calls that a change of a role's policies broke."""
     old = load(before)
     earlier = find_role(old, role)
     since_ns = _moment(since) if since else old.taken_ns
     if since_ns > time.time_ns():
         raise UsageError(f"the change is in the future: {_stamp(since_ns)}")
-    evidence = read_evidence(earlier.arn, db, snapshot, (time.time_ns() - since_ns) / DAY_NS, cloudtrail, last_accessed)
+    days = (time.time_ns() - since_ns) / DAY_NS
+    evidence = read_evidence(earlier.arn, db, snapshot, days, cloudtrail, last_accessed, quiet=quiet)
     for problem in evidence.problems:
-        err.print(problem, soft_wrap=True)
+        say(problem, console=err)
     now = evidence.view.role
     was, is_ = attached_to(earlier), attached_to(now)
     refused = _refused(evidence)
     found = tuple(after_change.regressions(was, is_, refused))
-    out.print(_summary(earlier.name, since_ns, evidence, found, len(refused) - len(found)), soft_wrap=True)
-    if not after_change.changed(earlier, now):
-        out.print("its policies are the same in both snapshots", soft_wrap=True)
-    for each in found:
-        _show(each)
-    missing = dict.fromkeys(removed for each in found for removed in each.removed)
-    for removed in missing:
-        out.print(f"\nmissing: {removed.name}", soft_wrap=True)
-        out.print(json.dumps(after_change.statement(was, removed), indent=2), soft_wrap=True)
-    for way in after_change.rollback(earlier, now, found):
-        _show_rollback(way)
+    same = not after_change.changed(earlier, now)
+    told = _Told(
+        _summary(earlier.name, since_ns, evidence, found, len(refused) - len(found)),
+        "its policies are the same in both snapshots" if same else "",
+        found,
+        {
+            removed.name: after_change.statement(was, removed)
+            for removed in dict.fromkeys(removed for each in found for removed in each.removed)
+        },
+        tuple(after_change.rollback(earlier, now, found)),
+    )
+    if as_json:
+        document(_described(told, evidence))
+    else:
+        _show(told)
     if found:
         return FINDINGS
     known = evidence.signed or evidence.view.coverage.second.uses
@@ -110,20 +122,76 @@ def _stamp(ns: int) -> str:
     return datetime.fromtimestamp(ns // 10**9, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _show(each: Regression) -> None:
+class _Told(NamedTuple):
+    """What there is to say; `missing` holds statements by name."""
+
+    summary: str
+    note: str
+    found: Sequence[Regression]
+    missing: Mapping[str, Any]
+    ways: Sequence[Rollback]
+
+
+def _described(told: _Told, evidence: Evidence) -> dict[str, Any]:
+    return {
+        "summary": told.summary,
+        **({"note": told.note} if told.note else {}),
+        "broken": [
+            {
+                "action": each.use.action,
+                "resource": each.use.resource,
+                "outcome": each.use.outcome,
+                "calls": each.use.calls,
+                "where": list(each.use.where),
+                "denied_by": [place.name for place in each.denies],
+                "allowed_by": [{"statement": place.name, "sure": place.sure} for place in each.removed],
+            }
+            for each in told.found
+        ],
+        "missing": [{"name": name, "statement": statement} for name, statement in told.missing.items()],
+        "rollback": [
+            {
+                "policy": way.policy,
+                "document": json.loads(way.document) if way.document else None,
+                "commands": list(way.commands),
+            }
+            for way in told.ways
+        ],
+        "problems": list(evidence.problems),
+    }
+
+
+def _show(told: _Told) -> None:
+    say(told.summary, later="  ")
+    if told.note:
+        say(told.note)
+    for each in told.found:
+        _show_broken(each)
+    for name, statement in told.missing.items():
+        out.print()
+        say(f"missing: {name}", later="  ")
+        document(statement)
+    for way in told.ways:
+        _show_rollback(way)
+
+
+def _show_broken(each: Regression) -> None:
     use = each.use
-    out.print(f"\n{use.action} on {use.resource}", soft_wrap=True)
-    out.print(f"  {use.outcome} {use.calls:,} times to {', '.join(use.where)}", soft_wrap=True)
+    out.print()
+    say(f"{use.action} on {use.resource}", later="  ")
+    say(f"{use.outcome} {count(use.calls, 'time')} to {', '.join(use.where)}", first="  ", later="    ")
     if each.denies:
-        out.print(f"  denied now by: {'; '.join(place.name for place in each.denies)}", soft_wrap=True)
+        say(f"denied now by: {'; '.join(place.name for place in each.denies)}", first="  ", later="    ")
         return
     word = "allowed it" if any(place.sure for place in each.removed) else "may have allowed it"
-    out.print(f"  {word} before: {'; '.join(place.name for place in each.removed)}", soft_wrap=True)
+    say(f"{word} before: {'; '.join(place.name for place in each.removed)}", first="  ", later="    ")
 
 
 def _show_rollback(way: Rollback) -> None:
-    out.print(f"\nrollback of {way.policy}", soft_wrap=True)
+    out.print()
+    say(f"rollback of {way.policy}", later="  ")
     if way.document:
-        out.print(json.dumps(json.loads(way.document), indent=2), soft_wrap=True)
+        document(json.loads(way.document))
     for command in way.commands:
-        out.print(f"  {command}", soft_wrap=True)
+        for line in shell_lines(command, out.width - 2):
+            out.print(f"  {line}", soft_wrap=True)

@@ -1,11 +1,14 @@
-"""JSON laid out for reading: what fits on a line stays on it. Pure; knows nothing of policies."""
+"""JSON and shell commands laid out for reading, so that they can still be copied. Pure; knows nothing of policies."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 _STEP = 2
+# a word of a shell command: a quoted part keeps its blanks
+_WORD = re.compile(r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\])+""")
 
 
 def laid_out(value: Any, width: int) -> str:
@@ -31,3 +34,28 @@ def _laid_out(value: Any, width: int, indent: int, taken: int) -> str:
     opening, closing = "{}" if isinstance(value, dict) else "[]"
     body = ",\n".join(" " * inner + part for part in parts)
     return f"{opening}\n{body}\n{' ' * indent}{closing}"
+
+
+def shell_lines(command: str, width: int) -> list[str]:
+    r"""Return the lines of shell commands; one that is longer than `width` goes on after ` \`, between two words.
+
+    The shell reads the same words. A line whose quotes do not close, or with a comment, stays as it is.
+    """
+    return [piece for line in command.splitlines() for piece in _continued(line, width)]
+
+
+def _continued(line: str, width: int) -> list[str]:
+    words = _WORD.findall(line)
+    # what the pattern did not take, such as an open quote, is not understood
+    understood = not "".join(_WORD.split(line)).strip()
+    if len(line) <= width or not understood or any(word.startswith("#") for word in words):
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    lines = [indent + words[0]]
+    for word in words[1:]:
+        if len(f"{lines[-1]} {word} \\") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines[-1] += " \\"
+            lines.append(f"{indent}{' ' * _STEP}{word}")
+    return lines

@@ -1,7 +1,8 @@
 """The report for a terminal: who signs with what, what is wrong, what is granted and used, what is not known.
 
-Readable at 80 columns, without colour, and where it is piped into a file. Nothing that matters is
-cut: names wrap. Knows rich and nothing of where the report came from.
+Readable at 80 columns, without colour, and where it is piped into a file. Nothing is cut, and names and
+commands can be copied: sentences break between words, commands where a shell lets them, and a table that does not
+fit becomes a paragraph a row. Knows rich and nothing of where the report came from.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
 from credwatch_agent.evidence import Carrier, State
 from credwatch_agent.exports.json import moment
-from credwatch_agent.exports.layout import laid_out
+from credwatch_agent.exports.layout import laid_out, shell_lines
 from credwatch_agent.findings import Finding, Fix, Severity, Subject
 from credwatch_agent.findings.life import Status
+from credwatch_agent.findings.words import count
 from credwatch_agent.report import Report, RoleRow, ServiceRow, StatementRow
 
 _COLOURS = {
@@ -33,27 +37,52 @@ _COLOURS = {
 }
 _MOST_USED = 6
 _INDENT = 8
-_WIDE = 100
+_LEAST = 20
+_WIDE = 1_000
+_WHOLE = (_WIDE, _WIDE)
+_SHORTER = ((_WIDE, 20), (40, 20), (26, 20), (20, 20), (20, 14))
+"""Columns that the names and the finding of a table's row may have, tried in this order."""
 
 
 def render(report: Report, console: Console, *, statements: bool = False) -> None:
     """Print the report to a console; with `statements`, each role with its users and its statements."""
-    for part in _parts(report, console.width, statements):
-        console.print(part)
+    for part in _parts(report, console, statements):
+        if not isinstance(part, Table):
+            console.print(part, soft_wrap=True)
+            continue
+        for line in console.render_lines(part, pad=False):
+            console.print(Segments([*_trimmed(line), Segment.line()]), soft_wrap=True, end="")
 
 
-def _parts(report: Report, width: int, statements: bool) -> Iterator[RenderableType]:
+def _trimmed(line: Sequence[Segment]) -> list[Segment]:
+    """Return a line without the blanks that fill it: they would be copied, and kept by what reads a pipe."""
+    kept = list(line)
+    while kept and not kept[-1].text.strip():
+        kept.pop()
+    if kept:
+        kept[-1] = Segment(kept[-1].text.rstrip(), kept[-1].style)
+    return kept
+
+
+def _parts(report: Report, console: Console, statements: bool) -> Iterator[RenderableType]:
+    width = console.width
     yield Text(f"account {report.account_id or '(unknown)'}  region {report.region or '(unknown)'}", style="bold")
-    yield Text(f"{report.calls} calls by {len(report.services)} services in the last {_days(report.window_days)}")
+    yield Text(
+        f"{count(report.calls, 'call')} by {count(len(report.services), 'service')} "
+        f"in the last {_days(report.window_days)}"
+    )
     yield Text(f"policies as of {moment(report.snapshot_ns)}")
     if report.window_days < report.default_days:
         yield Text(
-            f"The window was shortened from {_days(report.default_days)} to {_days(report.window_days)}: "
-            "what it calls unused would not be enough to act on.",
+            _wrapped(
+                f"The window was shortened from {_days(report.default_days)} to {_days(report.window_days)}: "
+                "what it calls unused would not be enough to act on.",
+                width,
+            ),
             style="yellow",
         )
     yield from _section("Services: who signs with what")
-    yield _services(report, width)
+    yield _services(report, console)
     yield from _notes(report)
     yield from _section(f"Findings: {len(report.open)}, worst first" if report.open else "Findings: none")
     for finding in report.open:
@@ -64,12 +93,12 @@ def _parts(report: Report, width: int, statements: bool) -> Iterator[RenderableT
         for role in report.roles:
             yield _role(role)
     else:
-        yield _roles(report)
+        yield _roles(report, console)
     yield from _states_explained(report)
     yield from _silent(report)
     yield from _section("Not known" if report.unknown else "Not known: nothing was missing")
     for sentence in report.unknown:
-        yield _item("-", sentence)
+        yield _Item("-", sentence)
 
 
 def _section(title: str) -> Iterator[RenderableType]:
@@ -80,39 +109,59 @@ def _section(title: str) -> Iterator[RenderableType]:
 # --- services -------------------------------------------------------------------------------------
 
 
-def _services(report: Report, width: int) -> Table:
-    """A row a service. Where the terminal is narrow, long names break at their hyphens, never within a word."""
-    longest = 20 if width < _WIDE else 40
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("service")
-    table.add_column("signs with, as role", min_width=20)
-    table.add_column("calls", justify="right", no_wrap=True)
-    table.add_column("used", justify="right", no_wrap=True)
-    table.add_column("worst finding")
-    for row in report.services:
-        table.add_row(*_service(row, longest))
-    return table
+def _services(report: Report, console: Console) -> RenderableType:
+    """A row a service. Names break only at their hyphens, and only where there is no room for them whole."""
+    for longest in (_WHOLE, *_SHORTER):
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("service", no_wrap=True)
+        table.add_column("signs with, as role", no_wrap=True)
+        table.add_column("calls", justify="right", no_wrap=True)
+        table.add_column("used", justify="right", no_wrap=True)
+        table.add_column("worst finding", no_wrap=True)
+        for row in report.services:
+            table.add_row(*_service(row, longest))
+        if _fits(table, console):
+            return table
+    return Group(*(_narrow(row) for row in report.services))
+
+
+def _fits(table: Table, console: Console) -> bool:
+    """Tell whether nothing of a table would be cut."""
+    return Measurement.get(console, console.options.update(max_width=_WIDE), table).maximum <= console.width
+
+
+def _narrow(row: ServiceRow) -> RenderableType:
+    """The same as a paragraph."""
+    name, signs, calls, used, _ = _service(row, (_WIDE, _WIDE))
+    worst = Text(row.worst.id, style=_COLOURS[row.worst.severity]) if row.worst else Text("none")
+    return Group(
+        Text(str(name), style="bold"),
+        _Item("  signs:", ", ".join(str(signs).splitlines())),
+        _Item("  calls:", f"{calls}; used: {used}"),
+        _Item("  worst:", worst),
+    )
 
 
 def _notes(report: Report) -> Iterator[RenderableType]:
     """Say what the table's marks mean, where it has them."""
-    yield _item("used:", "actions seen in use, of those that the role grants")
+    yield _Item("used:", "actions seen in use, of those that the role grants")
     if any(not row.exact for row in report.services):
-        yield _item(">=:", "at least: a process has not ended, or was killed")
+        yield _Item(">=:", "at least: a process has not ended, or was killed")
     if any(row.granted is None for row in report.services):
-        yield _item("?:", "it signs with no role of this account, so there is no grant to compare with")
+        yield _Item("?:", "it signs with no role of this account, so there is no grant to compare with")
 
 
-def _service(row: ServiceRow, longest: int) -> tuple[RenderableType, ...]:
+def _service(row: ServiceRow, longest: tuple[int, int]) -> tuple[RenderableType, ...]:
+    """Return the cells; `longest` has the columns for names and for the finding."""
     family, _, container = row.name.partition("/")
     names = [family if family == container else row.name]
     signs = [*row.sources, *(role.rpartition("/")[2] for role in row.roles)] or ["(no AWS calls)"]
     worst = Text("-")
     if row.worst:
-        worst = Text(_broken([row.worst.id], longest), style=_COLOURS[row.worst.severity])
+        worst = Text(_broken([row.worst.id], longest[1]), style=_COLOURS[row.worst.severity])
     return (
-        _broken(names, longest),
-        _broken(signs, longest),
+        _broken(names, longest[0]),
+        _broken(signs, longest[0]),
         f"{row.calls}" if row.exact else f">= {row.calls}",
         f"{row.used} of {row.granted}" if row.granted is not None else "?",
         worst,
@@ -131,57 +180,65 @@ _EXPLAINED = {
 }
 
 
-def _roles(report: Report) -> Table:
+def _roles(report: Report, console: Console) -> RenderableType:
     """A row a role that somebody reported with: its actions by state of evidence."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("role")
+    table.add_column("role", no_wrap=True)
     for name in ("granted", *(state.value for state in State)):
         table.add_column(name, justify="right", no_wrap=True)
     for role in report.roles:
         counts = dict(role.states)
         cells = [str(counts.get(state) or "-") for state in State]
         table.add_row(role.name, str(sum(counts.values())), *cells)
-    return table
+    if _fits(table, console):
+        return table
+    lines: list[RenderableType] = []
+    for role in report.roles:
+        lines += [Text(role.name, style="bold"), _Item(" ", _granted(role))]
+    return Group(*lines)
+
+
+def _granted(role: RoleRow) -> str:
+    return f"grants {count(sum(number for _, number in role.states), 'action')}: {_states(role.states)}"
 
 
 def _states_explained(report: Report) -> Iterator[RenderableType]:
-    present = {state for role in report.roles for state, count in role.states if count}
-    yield from (_item(f"{state.value}:", meaning) for state, meaning in _EXPLAINED.items() if state in present)
+    present = {state for role in report.roles for state, number in role.states if number}
+    yield from (_Item(f"{state.value}:", meaning) for state, meaning in _EXPLAINED.items() if state in present)
 
 
 def _role(role: RoleRow) -> RenderableType:
     lines: list[RenderableType] = [Text(role.name, style="bold")]
-    granted = sum(count for _, count in role.states)
-    lines.append(_item(" ", f"grants {granted} actions: {_states(role.states)}"))
-    lines += [_item(" ", f"used by {_carrier(carrier)}") for carrier in role.carriers]
+    lines.append(_Item(" ", _granted(role)))
+    lines += [_Item(" ", f"used by {_carrier(carrier)}") for carrier in role.carriers]
     lines += [_statement(statement) for statement in role.statements]
     return Group(*lines, Text())
 
 
 def _states(states: tuple[tuple[State, int], ...]) -> str:
-    return ", ".join(f"{count} {state.value}" for state, count in states if count) or "none"
+    return ", ".join(f"{number} {state.value}" for state, number in states if number) or "none"
 
 
 def _carrier(carrier: Carrier) -> str:
-    processes = "1 process" if carrier.processes == 1 else f"{carrier.processes} processes"
+    processes = count(carrier.processes, "process")
     exact = "exact" if carrier.closed else "a lower bound"
     entry = f", entry point {carrier.workload.entry_point}" if carrier.workload.entry_point else ""
-    return f"{carrier.workload.where}: {carrier.calls} calls ({exact}) by {processes}{entry}"
+    return f"{carrier.workload.where}: {count(carrier.calls, 'call')} ({exact}) by {processes}{entry}"
 
 
 def _statement(row: StatementRow) -> RenderableType:
     patterns = ", ".join(row.patterns[:4]) + (f" and {len(row.patterns) - 4} more" if len(row.patterns) > 4 else "")
-    head = _item(" ", f"{row.policy} / {row.statement}: {patterns}: {_states(row.states)}")
+    head = _Item(" ", f"{row.policy} / {row.statement}: {patterns}: {_states(row.states)}")
     used = [f"{action} ({calls})" for action, calls, _ in row.used[:_MOST_USED]]
     if len(row.used) > _MOST_USED:
         used.append(f"and {len(row.used) - _MOST_USED} more")
-    return Group(head, _item("   ", f"used: {', '.join(used)}")) if used else head
+    return Group(head, _Item("   ", f"used: {', '.join(used)}")) if used else head
 
 
 def _silent(report: Report) -> Iterator[RenderableType]:
     if report.silent_roles:
         names = ", ".join(role.name for role in report.silent_roles)
-        yield _item("-", f"no process reported with: {names}")
+        yield _Item("-", f"no process reported with: {names}")
 
 
 # --- findings -------------------------------------------------------------------------------------
@@ -191,16 +248,21 @@ def _finding(finding: Finding, width: int) -> RenderableType:
     head = Text()
     head.append(f"{finding.severity.value:<8} ", style=_COLOURS[finding.severity])
     head.append(finding.id, style="bold")
-    head.append(f"  {_subject(finding)}")
-    lines: list[RenderableType] = [head, _item(" ", finding.sentence)]
-    lines += [_item("   -", sentence) for sentence in finding.evidence]
+    subject = _subject(finding)
+    lines: list[RenderableType] = [head]
+    if len(head) + 2 + len(subject) <= width:
+        head.append(f"  {subject}")
+    else:
+        lines.append(_Item(" ", subject))
+    lines.append(_Item(" ", finding.sentence))
+    lines += [_Item("   -", sentence) for sentence in finding.evidence]
     for fix in finding.fixes:
-        lines.append(_item("   fix:", fix.sentence))
+        lines.append(_Item("   fix:", fix.sentence))
         if fix.text:
-            lines.append(Padding(Text(_text(fix, width - _INDENT)), (0, 0, 0, _INDENT)))
+            lines.append(Text(textwrap.indent(_text(fix, width - _INDENT), " " * _INDENT)))
     if finding.also:
-        lines.append(_item("   also:", ", ".join(finding.also)))
-    lines.append(_item("   see:", "; ".join(finding.references)))
+        lines.append(_Item("   also:", ", ".join(finding.also)))
+    lines.append(_Item("   see:", "; ".join(finding.references)))
     return Group(*lines, Text())
 
 
@@ -213,16 +275,16 @@ def _life(report: Report) -> Iterator[RenderableType]:
     for finding in report.standing(Status.EXEMPTED):
         by = life.of(finding).exemption
         if by:
-            yield _item("exempted:", f"{finding.id}  {_subject(finding)}: {by.reason} ({by.owner}, until {by.expires})")
+            yield _Item("exempted:", f"{finding.id}  {_subject(finding)}: {by.reason} ({by.owner}, until {by.expires})")
     for finding in report.standing(Status.ADOPTED):
         since = moment(life.of(finding).first_ns)[:10]
-        yield _item("adopted:", f"{finding.id}  {_subject(finding)} (known since {since})")
+        yield _Item("adopted:", f"{finding.id}  {_subject(finding)} (known since {since})")
     for each in life.resolved[:_MOST_RESOLVED]:
-        yield _item("resolved:", f"{each.id}  {each.subject} ({moment(each.resolved_ns)[:10]})")
-    yield from (_item("expired:", sentence) for sentence in life.expired)
-    yield from (_item("idle:", sentence) for sentence in life.idle)
+        yield _Item("resolved:", f"{each.id}  {each.subject} ({moment(each.resolved_ns)[:10]})")
+    yield from (_Item("expired:", sentence) for sentence in life.expired)
+    yield from (_Item("idle:", sentence) for sentence in life.idle)
     if len(life.tallies) > 1:
-        yield _item("trend:", ", ".join(f"{moment(t.time_ns)[:10]} {sum(t.open.values())}" for t in life.tallies[-8:]))
+        yield _Item("trend:", ", ".join(f"{moment(t.time_ns)[:10]} {sum(t.open.values())}" for t in life.tallies[-8:]))
 
 
 def _subject(finding: Finding) -> str:
@@ -233,6 +295,8 @@ def _subject(finding: Finding) -> str:
 
 
 def _text(fix: Fix, width: int) -> str:
+    if fix.language == "shell":
+        return "\n".join(shell_lines(fix.text, width))
     if fix.language != "json":
         return fix.text
     try:
@@ -241,16 +305,26 @@ def _text(fix: Fix, width: int) -> str:
         return fix.text
 
 
-def _item(mark: str, sentence: str) -> RenderableType:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text(mark), Text(sentence))
-    return grid
+class _Item(NamedTuple):
+    """A mark and a sentence beside it, which breaks between words; one that is longer than a line stays whole."""
+
+    mark: str
+    sentence: str | Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if isinstance(self.sentence, Text):
+            yield Text(f"{self.mark} ") + self.sentence
+            return
+        body = _wrapped(self.sentence, options.max_width - len(self.mark) - 1)
+        yield Text(textwrap.indent(body, " " * (len(self.mark) + 1)).replace(" " * len(self.mark), self.mark, 1))
+
+
+def _wrapped(sentence: str, width: int) -> str:
+    return textwrap.fill(sentence, max(width, _LEAST), break_long_words=False, break_on_hyphens=False)
 
 
 def _days(days: float) -> str:
     if days >= 1:
-        return f"{days:g} days"
+        return "1 day" if days == 1 else f"{days:g} days"
     seconds = days * 86_400
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.1f} seconds"

@@ -29,13 +29,19 @@ class _Unlisted(Exception):
 
 
 def read(
-    trails: Sequence[str], documents: Sequence[str], since_ns: int, s3: Callable[[], Any], roles: Callable[[str], str]
+    trails: Sequence[str],
+    documents: Sequence[str],
+    since_ns: int,
+    s3: Callable[[], Any],
+    roles: Callable[[str], str],
+    tell: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Second:
     """Return what CloudTrail files (a file, a folder, `s3://bucket/prefix`) and last-accessed documents say.
 
     Events before `since_ns` are left out, and so are files that lie under a day before it. `s3` makes a
     boto3 client when one is needed. A document is named `FILE`, or `ROLE=FILE` where it does not say whose it
-    is; `roles` gives a role's ARN by its name. Raises nothing for what cannot be read: see `Second.problems`.
+    is; `roles` gives a role's ARN by its name; `tell` takes how many files of a place were read, and of how many.
+    Raises nothing for what cannot be read: see `Second.problems`.
     """
     problems: list[str] = []
     trail = Trail(since_ns)
@@ -47,7 +53,9 @@ def read(
             continue
         if not contents:
             problems.append(f"`{where}` holds no CloudTrail file of the window: nothing is known from there")
-        problems += filter(None, (_add(trail, name, load) for name, load in contents))
+        for done, (name, load) in enumerate(contents):
+            tell(done, len(contents))
+            problems += filter(None, [_add(trail, name, load)])
     problems += _strange(trail)
     found: list[Accessed] = []
     for document in documents:

@@ -44,6 +44,7 @@ _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "40
 T = TypeVar("T")
 Client = Any
 Reply = dict[str, Any]
+Tell = Callable[[str, int, int | None], None]
 
 
 class _Unreadable(Exception):
@@ -51,10 +52,17 @@ class _Unreadable(Exception):
 
 
 def read_live(
-    session: Any, taken_ns: int, region: str = "", endpoint_url: str = "", *, eks: bool = False
+    session: Any,
+    taken_ns: int,
+    region: str = "",
+    endpoint_url: str = "",
+    *,
+    eks: bool = False,
+    tell: Tell = lambda _what, _done, _of: None,
 ) -> m.Snapshot:
     """Return the snapshot of the account and region of a boto3 session; with `eks`, pod identity associations too.
 
+    `tell` takes what is being read, how many of them were read and of how many, None where that is not known.
     Raises nothing for what AWS denies or fails: see `Snapshot.missing`. Raises botocore's errors
     only where no client can be made at all (no region).
     """
@@ -64,10 +72,10 @@ def read_live(
 
     iam_api, ec2, ecs, sts = client("iam"), client("ec2"), client("ecs"), client("sts")
     reader = _Layers(_caller(sts))
-    details = reader.read((m.ROLES, m.INSTANCE_PROFILES), lambda: _authorization(iam_api))
+    details = reader.read((m.ROLES, m.INSTANCE_PROFILES), lambda: _authorization(iam_api, tell))
     users = details[0].users if details else ()
     keys = (
-        reader.read((m.ACCESS_KEYS,), lambda: _access_keys(iam_api, users))
+        reader.read((m.ACCESS_KEYS,), lambda: _access_keys(iam_api, users, tell))
         if details
         else reader.lost(m.ACCESS_KEYS, "the users could not be listed")
     )
@@ -79,7 +87,7 @@ def read_live(
         if reader.has(m.CONTAINER_INSTANCES)
         else []
     )
-    definitions = reader.read((m.TASK_DEFINITIONS,), lambda: _definitions(ecs, tasks))
+    definitions = reader.read((m.TASK_DEFINITIONS,), lambda: _definitions(ecs, tasks, tell))
     associations = reader.read((m.ASSOCIATIONS,), lambda: _associations(client("eks"))) if eks else []
     return m.Snapshot(
         taken_ns=taken_ns,
@@ -163,16 +171,18 @@ def _batches(items: Sequence[T], size: int = 100) -> Iterator[Sequence[T]]:
     return (items[i : i + size] for i in range(0, len(items), size))
 
 
-def _authorization(client: Client) -> list[iam.Authorization]:
+def _authorization(client: Client, tell: Tell) -> list[iam.Authorization]:
     pages: list[Reply] = []
     try:
-        pages.extend(client.get_paginator("get_account_authorization_details").paginate())
+        for page in client.get_paginator("get_account_authorization_details").paginate():
+            pages.append(page)
+            tell("reading roles:", sum(len(each.get("RoleDetailList", ())) for each in pages), None)
     except (ClientError, BotoCoreError) as error:
         raise _Unreadable(_why(client, "get_account_authorization_details", error)) from error
     return [iam.parse(pages)]
 
 
-def _access_keys(client: Client, users: Sequence[tuple[str, str]]) -> list[m.AccessKey]:
+def _access_keys(client: Client, users: Sequence[tuple[str, str]], tell: Tell) -> list[m.AccessKey]:
     return [
         m.AccessKey(
             pseudonym=iam.pseudonym(key["AccessKeyId"]),
@@ -181,9 +191,15 @@ def _access_keys(client: Client, users: Sequence[tuple[str, str]]) -> list[m.Acc
             created=iam.moment(key.get("CreateDate")),
             last_used=_last_used(client, key["AccessKeyId"]),
         )
-        for name, arn in users
+        for name, arn in _told(users, "reading access keys of users:", tell)
         for key in _pages(client, "list_access_keys", "AccessKeyMetadata", UserName=name)
     ]
+
+
+def _told(items: Sequence[T], what: str, tell: Tell) -> Iterator[T]:
+    for done, item in enumerate(items):
+        tell(what, done, len(items))
+        yield item
 
 
 def _last_used(client: Client, key_id: str) -> str:
@@ -257,12 +273,12 @@ def _associations(client: Client) -> list[m.Association]:
     ]
 
 
-def _definitions(client: Client, tasks: Sequence[m.Task]) -> list[m.TaskDefinition]:
+def _definitions(client: Client, tasks: Sequence[m.Task], tell: Tell) -> list[m.TaskDefinition]:
     """Read the latest active revision of each family, and the revisions that run."""
     families = _pages(client, "list_task_definition_families", "families", status="ACTIVE")
     wanted = {task.definition_arn for task in tasks if task.definition_arn}
     found: dict[str, m.TaskDefinition] = {}
-    for name in [*sorted(families), *sorted(wanted)]:
+    for name in _told([*sorted(families), *sorted(wanted)], "reading task definitions:", tell):
         if name not in found:
             reply = _call(client, "describe_task_definition", taskDefinition=name)
             definition = _definition(reply["taskDefinition"])
