@@ -9,10 +9,7 @@ as exporters do. `make test` runs a few, `make verify` all: with those through t
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
@@ -28,6 +25,7 @@ from credwatch_agent.receiver import PROTOBUF
 from credwatch_agent.store.location import open_store
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent.databases import administered
+from tests.agent.serving import HOUR, Agent
 from tests.agent.test_store import Postgres
 from tests.agent.wire import START, USAGE, S, counter, metrics, point
 
@@ -35,54 +33,7 @@ SIZES = {"sqlite": 110, "postgres": 50, "clickhouse": 20}
 SAMPLES = {"sqlite": [11, 28], "postgres": [21], "clickhouse": [20]}  # of the cheaper ones
 SHARDS = 4
 
-HOUR = 3_600 * S
-
-_LAUNCH = """
-import resource, sys, time
-limit, ahead_ns = int(sys.argv[1]), int(sys.argv[2])
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-real_ns = time.time_ns
-time.time_ns = lambda: real_ns() + ahead_ns
-from credwatch_agent.cli import main
-sys.exit(main(sys.argv[3:]))
-"""
-
 Tally = dict[tuple[str, str], int]
-
-
-class Agent:
-    """A serving process; `limit` is how large a file it may write, 0 for any; its clock is at `now_ns` when it starts.
-
-    Requests of tests are of a time that is past: by the host's clock, their processes would be folded one day.
-    """
-
-    def __init__(self, location: str, limit: int = 0, now_ns: int = START + HOUR, port: int = 0) -> None:
-        command = ["serve", "--db", location, "--port", str(port), "--grpc-port", "off"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCH, str(limit), str(now_ns - time.time_ns()), *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            self.url = lines.readline().removeprefix("listening on ").strip()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def dead(self) -> bool:
-        return not self.url or self._process.poll() is not None
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def bury(self) -> None:
-        self._process.kill()
-        self._process.wait()
 
 
 class Kind(NamedTuple):
