@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
 from tests.agent.wire import START, S
@@ -28,7 +29,7 @@ _forked.set_forkserver_preload([
 def _serve(told: Connection, limit: int, ahead_ns: int, command: list[str]) -> None:
     from credwatch_agent.cli import main
 
-    sys.stdout = open(told.fileno(), "w", closefd=False)  # noqa: SIM115, PTH123 - for as long as the process lives
+    sys.stdout = open(told.fileno(), "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
     with open(os.devnull, "w") as silence:  # noqa: PTH123
         os.dup2(silence.fileno(), 2)
     if limit:
@@ -44,8 +45,15 @@ class Agent:
     Requests of tests are of a time that is past: by the host's clock, their processes would be folded one day.
     """
 
-    def __init__(self, location: str, limit: int = 0, now_ns: int = START + HOUR, port: int = 0) -> None:
-        command = ["serve", "--db", location, "--port", str(port), "--grpc-port", "off"]
+    def __init__(
+        self,
+        location: str,
+        limit: int = 0,
+        now_ns: int = START + HOUR,
+        port: int = 0,
+        options: Sequence[str] = (),
+    ) -> None:
+        command = ["serve", "--db", location, "--port", str(port), "--grpc-port", "off", *options]
         hears, told = _forked.Pipe(duplex=False)
         self._process = _forked.Process(
             target=_serve, args=(told, limit, now_ns - time.time_ns(), command), daemon=True
@@ -53,7 +61,7 @@ class Agent:
         with hears:
             with told:
                 self._process.start()
-            with open(hears.fileno(), closefd=False) as lines:  # noqa: PTH123
+            with open(hears.fileno(), closefd=False) as lines:
                 self.url = lines.readline().removeprefix("listening on ").strip()
 
     @property
