@@ -6,11 +6,9 @@ The contract of all stores is in test_store; `make verify` runs it on this engin
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -26,9 +24,9 @@ from credwatch_agent.store.clickhouse_schema import SCHEMA, statements
 from credwatch_agent.store.location import open_store
 from credwatch_agent.store.reduce import Row
 from credwatch_agent.store.sqlite import SqliteStore
+from tests.agent.databases import clickhouse
 from tests.agent.test_store import DAY, ClickHouse, comparable, in_all, span
 
-ROOT = Path(__file__).parents[2]
 SERVER = "clickhouse://agent:hunter2@127.0.0.1:1/telemetry"
 
 
@@ -183,21 +181,9 @@ def test_what_was_exported_comes_back_from_it(
             store.put([one("p")])
 
 
-@contextmanager
-def served(directory: Path, port: int = 0) -> Iterator[int]:
-    """Run a server, killed at the end; the value is its port."""
-    command = [sys.executable, "-m", "tests.agent.clickhouse_server", str(port), str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-        finally:
-            process.kill()
-
-
 @pytest.mark.slow
 def test_over_http_what_was_put_survives_a_server_that_is_killed(tmp_path: Path) -> None:
-    with served(tmp_path / "data") as port:
+    with clickhouse(tmp_path / "data") as port:
         store = open_store(f"clickhouse://127.0.0.1:{port}/telemetry")
         store.put([one("p"), one("q\0'\\", at=DAY)])
         assert store.retain(DAY, 0) == (1, 0)
@@ -205,7 +191,7 @@ def test_over_http_what_was_put_survives_a_server_that_is_killed(tmp_path: Path)
         assert in_all(was) == {repr(Usage("sso")): 6}
     with pytest.raises(StoreError, match="cannot be used: "):
         store.put([one("r")])
-    with served(tmp_path / "data", port):
+    with clickhouse(tmp_path / "data", port):
         assert store.put([one("p"), one("r", at=DAY)]) == 1
         assert in_all(store.telemetry()) == {repr(Usage("sso")): 9}
         store.check()
