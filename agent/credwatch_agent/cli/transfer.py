@@ -21,7 +21,7 @@ from credwatch_agent.cli.console import err
 from credwatch_agent.cli.failure import CLEAN, UsageError
 from credwatch_agent.cli.stored import Db
 from credwatch_agent.records import Batch, Health, Span, UsagePoint
-from credwatch_agent.store import Keeper, Store, texts
+from credwatch_agent.store import Store, texts
 from credwatch_agent.store.location import open_store
 
 _SPANS = 1_000
@@ -34,9 +34,8 @@ def export(db: Db) -> int:
             sys.stdout.write(_line("batch", _from_batch(batch)))
         for span in store.spans():
             sys.stdout.write(_line("span", texts.from_span(span)))
-        if isinstance(store, Keeper):
-            for name in store.kept_names():
-                sys.stdout.write(_line("kept", [name, store.kept(name)]))
+        for name in store.kept_names():
+            sys.stdout.write(_line("kept", [name, store.kept(name)]))
     return CLEAN
 
 
@@ -71,9 +70,7 @@ class _Kept(NamedTuple):
 
 def _keep(store: Store, record: _Kept) -> None:
     """Put a kept text where there is none yet."""
-    if not isinstance(store, Keeper):
-        err.print(f"left out `{record.name}`: this store keeps no history, use SQLite or PostgreSQL", soft_wrap=True)
-    elif store.amend(record.name, lambda text: text or record.text) != record.text:
+    if store.amend(record.name, lambda text: text or record.text) != record.text:
         err.print(f"left out `{record.name}`: the store has a history of its own, which stays", soft_wrap=True)
 
 
