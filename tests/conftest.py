@@ -60,6 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+    # the longest first: with several workers, all have something to do until the end
+    items.sort(key=lambda item: item.get_closest_marker("verify") is None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -67,9 +69,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             terminalreporter.write_line(f"{name}: {value}")
+    _tell_sizes(terminalreporter)
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         for sentence in _left_out().values():
             terminalreporter.write_line(f"NOT TESTED: {sentence}", red=True)
+
+
+def _tell_sizes(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say of each module whose full size was run how many tests it has, and how long they took."""
+    reports = [r for r in terminalreporter.getreports("passed") if "verify" in r.keywords]
+    for module in dict.fromkeys(report.location[0] for report in reports):
+        own = [report for report in reports if report.location[0] == module]
+        took = sum(report.duration for report in own)
+        terminalreporter.write_line(f"full size: {module}: N = {len(own):,} tests, {took:.0f} s")
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,12 +1,15 @@
 """`python -m tests.agent.clickhouse_server PORT DIRECTORY`: the real engine behind as much of ClickHouse's HTTP
-interface as its client speaks: a query a POST, an insert's data behind its query.
+interface as its client speaks: a query a POST, an insert's data behind its query. A POST to `/cut` breaks all other
+connections, whatever is under way on them.
 """
 
 from __future__ import annotations
 
+import socket
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,30 @@ from chdb.session import Session
 _INSERT = b"FORMAT Native\n"
 
 
+class _Server(ThreadingHTTPServer):
+    def __init__(self, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self._open: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def cut(self, but: socket.socket) -> None:
+        for connection in self._open - {but}:
+            with suppress(OSError):  # it ended by itself meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # what was cut cannot be answered
+
+
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     session: Any  # chdb publishes no types
     lock = threading.Lock()
@@ -26,8 +52,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         content, asked = self._content(), parse_qs(urlsplit(self.path).query)
         try:
-            with self.lock:
-                status, answer = 200, self._answer(content, asked.get("database", ["default"])[0])
+            if self.path == "/cut":
+                self.server.cut(self.connection)
+                status, answer = 200, b""
+            else:
+                with self.lock:
+                    status, answer = 200, self._answer(content, asked.get("database", ["default"])[0])
         except RuntimeError as error:
             status, answer = 500, str(error).encode()
         self.send_response(status)
@@ -64,7 +94,7 @@ def main() -> None:
     """Serve until killed; the port, which may be 0, is printed once it is open."""
     port, directory = sys.argv[1:]
     _Handler.session = Session(directory)  # type: ignore[no-untyped-call]
-    server = ThreadingHTTPServer(("127.0.0.1", int(port)), _Handler)
+    server = _Server(int(port))
     print(server.server_port, flush=True)
     server.serve_forever()
 

@@ -9,13 +9,10 @@ as exporters do. `make test` runs a few, `make verify` all: with those through t
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from random import Random
 from typing import NamedTuple, Protocol
@@ -27,71 +24,29 @@ from credwatch import semconv
 from credwatch_agent.receiver import PROTOBUF
 from credwatch_agent.store.location import open_store
 from credwatch_agent.store.sqlite import SqliteStore
-from tests.agent.databases import administered
+from tests.agent.databases import administered, clickhouse
+from tests.agent.serving import HOUR, Agent
 from tests.agent.test_store import Postgres
 from tests.agent.wire import START, USAGE, S, counter, metrics, point
 
-SIZES = {"sqlite": 110, "postgres": 50, "clickhouse": 20}
-SAMPLES = {"sqlite": [11, 28], "postgres": [21], "clickhouse": [20]}  # of the cheaper ones
+SIZES = {"sqlite": 110, "postgres": 50, "clickhouse": 20, "clickhouse-server": 20}
+SAMPLES = {"sqlite": [11, 28], "postgres": [21], "clickhouse": [20], "clickhouse-server": [20]}  # of the cheaper ones
 SHARDS = 4
-
-HOUR = 3_600 * S
-
-_LAUNCH = """
-import resource, sys, time
-limit, ahead_ns = int(sys.argv[1]), int(sys.argv[2])
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-real_ns = time.time_ns
-time.time_ns = lambda: real_ns() + ahead_ns
-from credwatch_agent.cli import main
-sys.exit(main(sys.argv[3:]))
-"""
 
 Tally = dict[tuple[str, str], int]
 
 
-class Agent:
-    """A serving process; `limit` is how large a file it may write, 0 for any; its clock is at `now_ns` when it starts.
-
-    Requests of tests are of a time that is past: by the host's clock, their processes would be folded one day.
-    """
-
-    def __init__(self, location: str, limit: int = 0, now_ns: int = START + HOUR, port: int = 0) -> None:
-        command = ["serve", "--db", location, "--port", str(port), "--grpc-port", "off"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCH, str(limit), str(now_ns - time.time_ns()), *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            self.url = lines.readline().removeprefix("listening on ").strip()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def dead(self) -> bool:
-        return not self.url or self._process.poll() is not None
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def bury(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
 class Kind(NamedTuple):
-    """How stores of one kind are made and hurt: `fresh` names an empty one, `cut` breaks all its connections."""
+    """How stores of one kind are made and hurt: `fresh` names an empty one, `cut` breaks all its connections.
+
+    `fill` has the store at a location find its disk full, or not any more.
+    """
 
     fresh: Callable[[int], str]
     agents: int = 2  # that may write it at once
-    fills: bool = False  # a full disk is a limit of file sizes
+    limits: bool = False  # a full disk is a limit of the agent's file sizes
     cut: Callable[[], None] | None = None
+    fill: Callable[[str, bool], None] | None = None
 
 
 HAPPENED = ("kills", "full disks", "cut connections", "clocks", "requests", "of them cut off")
@@ -127,9 +82,10 @@ class Run:
         self.pending, self.tally = requests(self.rng)
         self._kind = kind
         self.location = kind.fresh(seed)
-        self.limit = self.rng.randint(20_000, 120_000) if kind.fills and self.rng.random() < 0.4 else 0
+        self.limit = self.rng.randint(20_000, 120_000) if kind.limits and self.rng.random() < 0.4 else 0
         if self.limit:
             SqliteStore.open(Path(self.location)).close()  # the first agents have a file, and room for a few commits
+        self.full = False
         self.seen: Counter[str] = Counter()
         self._timers: list[threading.Timer] = []
         self._to_kill = self.rng.randint(1, 3)
@@ -152,6 +108,9 @@ class Run:
             self._soon("kills", self.agents[which].kill)
         if self._kind.cut and self.rng.random() < 0.1:
             self._soon("cut connections", self._kind.cut)
+        if self._kind.fill and not self.full and self.rng.random() < 0.05:
+            self.full = True
+            self._kind.fill(self.location, True)
         return self.agents[which]
 
     def _soon(self, what: str, action: Callable[[], None]) -> None:
@@ -168,6 +127,10 @@ class Run:
             self.pending.insert(self.rng.randint(0, len(self.pending)), request)
         if status == 503:
             assert self.limit or self._kind.cut
+            if self.full and self._kind.fill:
+                self.seen["full disks"] += 1
+                self.full = False
+                self._kind.fill(self.location, False)
             if self.limit:
                 self.seen["full disks"] += 1
                 agent.kill()  # of no use without room; the next one has it
@@ -228,7 +191,7 @@ def chaos(name: str, seeds: Iterable[int], directory: Path) -> str:
 
 
 def _sqlite(directory: Path, _stack: ExitStack) -> Kind:
-    return Kind(lambda seed: str(directory / f"{seed}.db"), fills=True)
+    return Kind(lambda seed: str(directory / f"{seed}.db"), limits=True)
 
 
 def _postgres(directory: Path, stack: ExitStack) -> Kind:
@@ -246,10 +209,34 @@ def _clickhouse(directory: Path, _stack: ExitStack) -> Kind:
     return Kind(lambda seed: f"chdb://{directory / str(seed)}", agents=1)
 
 
+def _clickhouse_server(directory: Path, stack: ExitStack) -> Kind:
+    port = stack.enter_context(clickhouse(directory / "data"))
+
+    def fresh(seed: int) -> str:
+        return f"clickhouse://127.0.0.1:{port}/of_{seed}"
+
+    def told(path: str, statement: str) -> None:
+        while True:
+            with suppress(httpx.TransportError):  # cut too
+                httpx.post(f"http://127.0.0.1:{port}{path}", content=statement, timeout=60).raise_for_status()
+                return
+
+    def cut() -> None:
+        told("/cut", "")
+
+    def fill(location: str, full: bool) -> None:
+        # the engine refuses an insert where its disk has less room than this
+        setting = f"min_free_disk_bytes_to_perform_insert = {10**18 if full else 0}"
+        told("/", f"ALTER TABLE {location.rpartition('/')[2]}.point MODIFY SETTING {setting}")
+
+    return Kind(fresh, cut=cut, fill=fill)
+
+
 KINDS: dict[str, Callable[[Path, ExitStack], Kind]] = {
     "sqlite": _sqlite,
     "postgres": _postgres,
     "clickhouse": _clickhouse,
+    "clickhouse-server": _clickhouse_server,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import sqlite3
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -140,6 +141,25 @@ def test_a_request_that_does_not_arrive_is_given_up(store: SqliteStore) -> None:
     error = run(store, lambda channel: outcome(channel.stream_unary(METRICS)(never())), body_s=0.05)
     assert error.code() is grpc.StatusCode.UNAVAILABLE
     assert error.details() == "the body did not arrive within 0.05 seconds"
+
+
+def test_a_connection_is_told_how_many_streams_it_may_have(store: SqliteStore) -> None:
+    async def told() -> dict[int, int]:
+        server = create_server(Ingest(store, now_ns=lambda: NOW, limits=Limits(requests=3)))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4\0" + bytes(4))
+            length, kind = struct.unpack(">IB", b"\0" + (await reader.readexactly(9))[:4])
+            assert kind == 4  # SETTINGS, the first frame of a server
+            return dict(struct.iter_unpack(">HI", await reader.readexactly(length)))
+        finally:
+            writer.close()
+            await writer.wait_closed()
+            await server.stop(None)
+
+    assert asyncio.run(told())[3] == 12  # SETTINGS_MAX_CONCURRENT_STREAMS
 
 
 def test_requests_of_all_protocols_are_counted_together(store: SqliteStore) -> None:

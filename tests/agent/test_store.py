@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import sqlite3
 from collections import Counter
@@ -33,7 +34,8 @@ from credwatch_agent.records import (
     UsagePoint,
     UsageRow,
 )
-from credwatch_agent.store import MAX_SPANS, Keeper, Store, StoreError
+from credwatch_agent.store import MAX_SEEN, MAX_SPANS, Store, StoreError, clickhouse_schema, postgres
+from credwatch_agent.store import texts as store_texts
 from credwatch_agent.store.clickhouse import ClickHouseStore
 from credwatch_agent.store.postgres import PostgresStore
 from credwatch_agent.store.reduce import TOTAL
@@ -170,25 +172,25 @@ class Postgres:
 
     def __init__(self, url: str, admin: psycopg.Connection[Any]) -> None:
         self.url = url
-        self._admin = admin
+        self.admin = admin
         # a contract of answers, not of disks
         admin.execute("ALTER SYSTEM SET fsync = off")
         admin.execute("SELECT pg_reload_conf()")
         PostgresStore.open(url).close()
 
     def fresh(self) -> Store:
-        self._admin.execute("TRUNCATE credwatch.point, credwatch.attributes, credwatch.process, credwatch.span")
+        self.admin.execute("TRUNCATE credwatch.point, credwatch.attributes, credwatch.process, credwatch.span")
         return self.again()
 
     def again(self) -> Store:
         return PostgresStore.open(self.url)
 
     def count(self, table: str) -> int:
-        (found,) = self._admin.execute(f"SELECT count(*) FROM credwatch.{table}").fetchone() or (0,)
+        (found,) = self.admin.execute(f"SELECT count(*) FROM credwatch.{table}").fetchone() or (0,)
         return int(found)
 
     def disconnect_all(self) -> None:
-        self._admin.execute(
+        self.admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
         )
@@ -208,13 +210,14 @@ class ClickHouse:
         self.again().close()
         self.admin: Client = clickhouse_connect.get_client(interface="chdb", path=str(directory), database="credwatch")
         # a contract of answers, not of disks
-        for table in ("point", "span"):
+        for table in ("point", "span", "kept"):
             self.admin.command(f"ALTER TABLE {table} MODIFY SETTING fsync_after_insert = 0, fsync_part_directory = 0")
 
     def fresh(self) -> Store:
-        self.admin.command("TRUNCATE TABLE span")
-        self.admin.command("TRUNCATE TABLE point")
-        self.admin.command("INSERT INTO point (kind, text, value) VALUES ('schema', '', 1), ('store', 'an id', 0)")
+        for table in ("span", "point", "kept"):
+            self.admin.command(f"TRUNCATE TABLE {table}")
+        rows = f"('schema', '', {clickhouse_schema.SCHEMA}), ('store', 'an id', 0)"
+        self.admin.command(f"INSERT INTO point (kind, text, value) VALUES {rows}")
         return self.again()
 
     def again(self) -> Store:
@@ -389,14 +392,10 @@ def test_what_is_forgotten_leaves_no_row_behind(kind: Kind, store: Store) -> Non
     assert [row.calls for row in store.telemetry().usage] == [3]
 
 
-# ClickHouse keeps no history: it has no transaction to amend one in
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True)
 def test_a_kept_text_is_amended_as_a_whole_or_not_at_all(kind: Kind, store: Store) -> None:
-    assert isinstance(store, Keeper)
     assert store.kept("findings") == ""
     assert store.amend("findings", lambda text: text + "a") == "a"
     other = kind.again()
-    assert isinstance(other, Keeper)
     assert other.amend("findings", lambda text: text + "ß\n") == "aß\n"
 
     def refused(_text: str) -> str:
@@ -454,6 +453,10 @@ def test_a_process_is_found_by_its_id_and_by_its_fingerprint(store: Store) -> No
         again = UsagePoint(process, Usage("sso"), 1, at + 1, at + 1)
         return Batch({semconv.PROCESS_FINGERPRINT: mark, "x": "\0"}, (*points, again), health=health)
 
+    # longer than an entry of most indexes may be, and what must be escaped
+    long = '\\"\0' + "m" * 9_000
+    store.put([sent("long", long, 5, 1)])
+    assert [found.process.process_id for found in store.seen(fingerprint=long)] == ["long"]
     # what only looks like the entry, within a value
     trap = Batch({"a": f'"{semconv.PROCESS_FINGERPRINT}":"m"'}, (UsagePoint("trap", Usage("sso"), 1, 1, 2),))
     store.put([sent("a", "m", 10, 3), sent("b", "m", 20, 4, closed=9), sent("c", "mm", 30, 5), trap])
@@ -487,6 +490,45 @@ def test_only_the_latest_spans_are_kept(store: Store) -> None:
     store.put_spans([span(MAX_SPANS + 1), span(MAX_SPANS + 2)])
     kept = store.spans()
     assert (len(kept), kept[0], kept[-1]) == (MAX_SPANS, span(3), span(MAX_SPANS + 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+def test_a_database_of_each_older_schema_keeps_its_counts(kind: Postgres) -> None:
+    resource, usage = texts({semconv.PROCESS_FINGERPRINT: "f"}), store_texts.from_usage(Usage("sso"))
+    for schema in range(1, postgres.SCHEMA):
+        kind.admin.execute("DROP SCHEMA credwatch CASCADE; CREATE SCHEMA credwatch; SET search_path = credwatch")
+        kind.admin.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
+        kind.admin.execute("INSERT INTO schema_version VALUES (%s)", (schema,))
+        for statement in (statement for step in postgres.MIGRATIONS[:schema] for statement in step):
+            kind.admin.execute(statement)
+        kind.admin.execute(
+            "INSERT INTO process (process_id, resource, first_ns, last_ns) VALUES ('p', %s, 1, 2)", (resource,)
+        )
+        digest = hashlib.sha256(usage.encode()).digest()
+        kind.admin.execute("INSERT INTO attributes (kind, digest, text) VALUES ('usage', %s, %s)", (digest, usage))
+        kind.admin.execute("INSERT INTO point SELECT p.id, a.id, 1, 7, 2, true FROM process AS p, attributes AS a")
+        with closing(kind.again()) as store:
+            assert [(found.process.process_id, found.calls) for found in store.seen(fingerprint="f")] == [("p", 7)]
+            store.put([Batch({}, (UsagePoint("p", Usage("sso"), 9, 1, 2),))])
+            assert [row.calls for row in store.telemetry().usage] == [9]
+            assert store.retain(9, 0).folded == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+def test_a_fingerprint_is_looked_up_in_an_index(kind: Postgres) -> None:
+    with closing(kind.fresh()) as store:
+        processes = [(f"p{n}", texts({semconv.PROCESS_FINGERPRINT: f"f{n}", "x": "y" * 200})) for n in range(5_000)]
+        kind.admin.cursor().executemany(
+            "INSERT INTO credwatch.process (process_id, resource, first_ns, last_ns) VALUES (%s, %s, 1, 2)", processes
+        )
+        kind.admin.execute("ANALYZE credwatch.process")
+        assert [found.process.process_id for found in store.seen(fingerprint="f7")] == ["p7"]
+    kind.admin.execute("SET search_path = credwatch")
+    plan = kind.admin.execute(f"EXPLAIN {postgres.OF_FINGERPRINT}", ("f7", "f7", MAX_SEEN)).fetchall()
+    assert [row for (row,) in plan if "Index Scan using process_fingerprint on process" in row], plan
+    assert not [row for (row,) in plan if "Seq Scan" in row], plan
 
 
 @pytest.mark.slow

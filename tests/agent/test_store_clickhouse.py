@@ -5,12 +5,12 @@ The contract of all stores is in test_store; `make verify` runs it on this engin
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-import subprocess
-import sys
+import re
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -22,13 +22,13 @@ from credwatch_agent.cli import main
 from credwatch_agent.records import Batch, Health, KeySighting, UsagePoint
 from credwatch_agent.store import Retained, Store, StoreError
 from credwatch_agent.store.clickhouse import ClickHouseStore, place
-from credwatch_agent.store.clickhouse_schema import SCHEMA, statements
+from credwatch_agent.store.clickhouse_schema import FINGERPRINT, SCHEMA, statements, upgrade
 from credwatch_agent.store.location import open_store
 from credwatch_agent.store.reduce import Row
 from credwatch_agent.store.sqlite import SqliteStore
+from tests.agent.databases import clickhouse
 from tests.agent.test_store import DAY, ClickHouse, comparable, in_all, span
 
-ROOT = Path(__file__).parents[2]
 SERVER = "clickhouse://agent:hunter2@127.0.0.1:1/telemetry"
 
 
@@ -183,21 +183,9 @@ def test_what_was_exported_comes_back_from_it(
             store.put([one("p")])
 
 
-@contextmanager
-def served(directory: Path, port: int = 0) -> Iterator[int]:
-    """Run a server, killed at the end; the value is its port."""
-    command = [sys.executable, "-m", "tests.agent.clickhouse_server", str(port), str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-        finally:
-            process.kill()
-
-
 @pytest.mark.slow
 def test_over_http_what_was_put_survives_a_server_that_is_killed(tmp_path: Path) -> None:
-    with served(tmp_path / "data") as port:
+    with clickhouse(tmp_path / "data") as port:
         store = open_store(f"clickhouse://127.0.0.1:{port}/telemetry")
         store.put([one("p"), one("q\0'\\", at=DAY)])
         assert store.retain(DAY, 0) == (1, 0)
@@ -205,11 +193,60 @@ def test_over_http_what_was_put_survives_a_server_that_is_killed(tmp_path: Path)
         assert in_all(was) == {repr(Usage("sso")): 6}
     with pytest.raises(StoreError, match="cannot be used: "):
         store.put([one("r")])
-    with served(tmp_path / "data", port):
+    with clickhouse(tmp_path / "data", port):
         assert store.put([one("p"), one("r", at=DAY)]) == 1
         assert in_all(store.telemetry()) == {repr(Usage("sso")): 9}
         store.check()
         store.close()
+
+
+@pytest.mark.slow
+def test_a_database_of_schema_1_keeps_its_counts(engine: ClickHouse, store: ClickHouseStore) -> None:
+    batch = one("p")
+    store.put([dataclasses.replace(batch, resource={semconv.PROCESS_FINGERPRINT: "f"})])
+    engine.admin.command("DROP TABLE kept")
+    engine.admin.command("ALTER TABLE point DROP INDEX fingerprint")
+    engine.admin.command("DELETE FROM point WHERE kind = 'schema'")
+    written(engine, Row("", "schema", "", 0, 1, 0, 1))
+    with pytest.raises(StoreError, match=f"has schema 1, this agent reads {SCHEMA}; start"):
+        ClickHouseStore.open(engine.location, read_only=True)
+    with closing(engine.again()) as migrated:
+        assert [(found.process.process_id, found.calls) for found in migrated.seen(fingerprint="f")] == [("p", 3)]
+        migrated.put([one("p", calls=9)])
+        assert in_all(migrated.telemetry()) == {repr(Usage("sso")): 9}
+        assert migrated.amend("findings", lambda text: text + "a") == "a"
+    assert engine.admin.query("SELECT text FROM point WHERE kind = 'store'").result_rows == [("an id",)]
+
+
+@pytest.mark.slow
+def test_a_fingerprint_is_looked_up_in_an_index(engine: ClickHouse, store: ClickHouseStore) -> None:
+    many = 40_000
+    engine.admin.command(
+        "INSERT INTO point (kind, process_id, text, last_ns, exact) SELECT 'process', toString(generateUUIDv4()),"
+        f""" concat('{{"{semconv.PROCESS_FINGERPRINT}":"', toString(number), '"}}'), 2, 1 FROM numbers({many})"""
+    )
+    assert len(store.seen(fingerprint="7")) == 1
+    query = f"SELECT process_id FROM point WHERE kind = 'process' AND {FINGERPRINT} = '7'"
+    plan = "\n".join(row[0] for row in engine.admin.query(f"EXPLAIN indexes = 1 {query}").result_rows)
+    _, skipped = plan.split("Name: fingerprint")
+    read, of = map(int, re.findall(r"Granules: (\d+)/(\d+)", skipped)[0])
+    assert (of, read) == (-(-many // 8_192), 1), plan
+
+
+@pytest.mark.slow
+def test_a_history_is_amended_by_one_agent_at_a_time(engine: ClickHouse, store: ClickHouseStore) -> None:
+    with closing(engine.again()) as other:
+
+        def change(text: str) -> str:
+            with pytest.raises(StoreError, match="is at the jobs of another agent: try again"):
+                other.amend("findings", str.upper)
+            return text + "a"
+
+        for _ in range(3):
+            store.amend("findings", change)
+        assert other.kept("findings") == "aaa"
+        assert other.amend("findings", str.upper) == "AAA"
+    assert engine.admin.query("SELECT count() FROM kept").result_rows == [(1,)]
 
 
 @pytest.mark.slow
@@ -225,15 +262,17 @@ def test_a_newer_schema_is_left_as_it_is(engine: ClickHouse, store: ClickHouseSt
 def test_every_statement_of_the_schema_is_one_that_the_engine_reads(engine: ClickHouse, cluster: str) -> None:
     read = [
         engine.admin.query("SELECT formatQuery(%(text)s)", parameters={"text": statement}).result_rows[0][0]
-        for statement in statements("telemetry", cluster)
+        for statement in (*statements("telemetry", cluster), *upgrade("telemetry", cluster))
     ]
     engines = [line for text in read for line in text.splitlines() if line.startswith("ENGINE")]
-    plain = ["ENGINE = AggregatingMergeTree"] * 2
+    plain = ["ENGINE = AggregatingMergeTree"] * 3
     sharded = [
         "ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/telemetry/point_local', '{replica}')",
         "ENGINE = Distributed('fleet', 'telemetry', 'point_local', cityHash64(process_id))",
         "ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/telemetry/span_local', '{replica}')",
         "ENGINE = Distributed('fleet', 'telemetry', 'span_local', cityHash64(trace_id))",
+        "ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/telemetry/kept_local', '{replica}')",
+        "ENGINE = Distributed('fleet', 'telemetry', 'kept_local', cityHash64(name))",
     ]
     assert engines == (sharded if cluster else plain)
     assert all(f"ON CLUSTER {cluster}" in text for text in read if cluster)

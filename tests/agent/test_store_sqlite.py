@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from credwatch import semconv
 from credwatch.semconv import Usage
 from credwatch_agent.records import Batch, UsagePoint
 from credwatch_agent.store import StoreError, sqlite, texts
@@ -160,22 +161,40 @@ def test_an_older_file_is_migrated_and_keeps_its_rows(tmp_path: Path, monkeypatc
     store.close()
 
 
-def test_a_file_of_schema_1_keeps_its_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", range(1, SCHEMA))
+def test_a_file_of_each_older_schema_keeps_its_counts(tmp_path: Path, schema: int) -> None:
     connection = sqlite3.connect(tmp_path / "db")
-    for statement in sqlite.MIGRATIONS[0]:
+    for statement in (statement for step in sqlite.MIGRATIONS[:schema] for statement in step):
         connection.execute(statement)
-    connection.execute("INSERT INTO process VALUES (1, 'p', '{}', 1, 2)")
+    resource = texts.from_mapping({semconv.PROCESS_FINGERPRINT: "f"})
+    connection.execute(
+        "INSERT INTO process (id, process_id, resource, first_ns, last_ns) VALUES (1, 'p', ?, 1, 2)", (resource,)
+    )
     connection.execute("INSERT INTO attributes VALUES (1, 'usage', ?)", (texts.from_usage(Usage("sso")),))
     connection.execute("INSERT INTO point VALUES (1, 1, 1, 7, 2, 1)")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA user_version = {schema}")
     connection.commit()
     connection.close()
     store = SqliteStore.open(tmp_path / "db")
+    assert [found.process.process_id for found in store.seen(fingerprint="f")] == ["p"]
     store.put([batch(9)])
     assert (calls(store), store.telemetry().processes["p"].claimed) == (9, False)
     assert store.retain(9, 0).folded == 1
     assert calls(store) == 9
+    store.close()
+
+
+def test_a_fingerprint_is_looked_up_in_an_index(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "db")
+    ran: list[str] = []
+    store._connection.set_trace_callback(ran.append)
+    assert store.seen(fingerprint="f") == ()
+    store._connection.set_trace_callback(None)
+    [query] = [each for each in ran if "ORDER BY last_ns" in each]
+    plan = [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert plan[0] == "SEARCH process USING INDEX process_fingerprint (<expr>=?)"
+    assert not [step for step in plan if step.startswith("SCAN")]
     store.close()
 
 

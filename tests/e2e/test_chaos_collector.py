@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from credwatch_agent.store import StoreError
-from tests.agent.test_chaos import Agent, Tally, answered, counted, requests
+from tests.agent.serving import Agent
+from tests.agent.test_chaos import Tally, answered, counted, requests
 from tests.e2e.collector import Collector, free_port, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.collector]

@@ -195,7 +195,9 @@ def test_without_resources_no_secret_leaves(
     attach: Callable[..., Recording],
     spans: InMemorySpanExporter,
     environ: dict[str, str],
+    record_property: Callable[[str, object], None],
 ) -> None:
+    record_property("privacy, no resources", f"N = {calls:,} calls")
     recording = attach(environ=environ, resources="none", call_site=False)
     _, signed = _make_calls(seed, calls)
     sent, attributes = _exported(recording, spans)
@@ -217,7 +219,9 @@ def test_only_resources_name_what_the_application_named(
     attach: Callable[..., Recording],
     spans: InMemorySpanExporter,
     environ: dict[str, str],
+    record_property: Callable[[str, object], None],
 ) -> None:
+    record_property(f"privacy, resources {detail}", f"N = {calls:,} calls")
     recording = attach(environ=environ, resources=detail, call_site=False)
     secrets, signed = _make_calls(seed, calls)
     sent, attributes = _exported(recording, spans)

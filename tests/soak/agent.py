@@ -15,7 +15,7 @@ import httpx
 
 from credwatch_agent.receiver import PROTOBUF
 from credwatch_agent.store.location import open_store
-from tests.agent.test_chaos import Agent
+from tests.agent.serving import Agent
 from tests.agent.wire import NOW, S
 from tests.bench.ingest import POINTS, PROCESSES, USAGES, body
 from tests.soak.memory import MB, flat, resident

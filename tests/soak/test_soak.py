@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.soak.__main__ import main
@@ -25,7 +27,10 @@ def test_what_is_no_soak_is_told(arguments: list[str], capsys: pytest.CaptureFix
 
 
 @pytest.mark.verify
-def test_the_recorder_is_exact_and_flat(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_recorder_is_exact_and_flat(
+    capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]
+) -> None:
+    record_property("soak", "N = 40,000 calls")
     ended = main(["recorder", "40000"])
     printed = capsys.readouterr().out
     assert ended == 0, printed

@@ -22,7 +22,7 @@ from credwatch_agent.iam.catalogue import known
 from credwatch_agent.rehearsal.calls import BadRecord, Record, loads
 from credwatch_agent.report import Report, build, lived
 from credwatch_agent.snapshot import Index, Snapshot, load
-from credwatch_agent.store import Keeper, StoreError
+from credwatch_agent.store import StoreError
 from credwatch_agent.store.location import open_store
 
 
@@ -58,7 +58,7 @@ def compared(asked: Asked, *, remember: bool = False, adopt: bool = False) -> tu
     what = f"comparing {count(len(attached.roles), 'role')}"
     with working(what, quiet=asked.quiet), closing(open_store(asked.db, read_only=True)) as store:
         report = build(store.telemetry(), attached, now_ns, asked.settings, emits, earlier=before, second=second)
-        kept = store.kept(name) if isinstance(store, Keeper) else ""
+        kept = store.kept(name)
     if not remember:
         return lived(report, attached, _history(kept, asked.db), asked.exemptions)[0], attached
     made: list[Report] = []
@@ -75,11 +75,9 @@ def compared(asked: Asked, *, remember: bool = False, adopt: bool = False) -> tu
 
 
 def amend(location: str, name: str, change: Callable[[life.History], life.History]) -> None:
-    """Change a history in a store that exists; raises `StoreError`, or `UsageError` where it keeps none."""
+    """Change a history in a store that exists; raises `StoreError`."""
     open_store(location, read_only=True).close()  # a misspelt name makes no new store
     with closing(open_store(location)) as store:
-        if not isinstance(store, Keeper):
-            raise UsageError(f"`{without_password(location)}` keeps no history: use SQLite or PostgreSQL")
         store.amend(name, lambda text: life.dumps(change(_history(text, location))))
 
 

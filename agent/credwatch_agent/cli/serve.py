@@ -30,6 +30,7 @@ from credwatch_agent.evidence import Settings as Evidence
 from credwatch_agent.findings.exemptions import Exemption
 from credwatch_agent.receiver import Ingest, create_app, create_server
 from credwatch_agent.receiver.http import PEER
+from credwatch_agent.receiver.openapi import PATHS
 from credwatch_agent.store import StoreError
 from credwatch_agent.store.location import open_store
 
@@ -172,7 +173,7 @@ def _app(ingest: Ingest, told: Settings, tokens: Callable[[], Tokens] | None) ->
     given = web.Given(told.snapshot, Evidence(window_days=told.window), emits, frozen, exempted)
     source = web.Source(ingest.store, given, time.time_ns)
     door = web.Door(tokens, time.time_ns, lambda request: request.scope.get("state", {}).get(PEER, ()))
-    return web.beside(web.create_page(source, door, told.trace_url), otlp)
+    return web.beside(web.create_page(source, door, told.trace_url, PATHS), otlp)
 
 
 class _Retention:

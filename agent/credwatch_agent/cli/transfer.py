@@ -23,7 +23,7 @@ from credwatch_agent.cli.progress import Quiet, working
 from credwatch_agent.cli.stored import Db
 from credwatch_agent.findings.words import count
 from credwatch_agent.records import Batch, Health, Span, UsagePoint
-from credwatch_agent.store import Keeper, Store, texts
+from credwatch_agent.store import Store, texts
 from credwatch_agent.store.location import open_store
 
 _SPANS = 1_000
@@ -40,9 +40,8 @@ def export(db: Db, quiet: Quiet = False) -> int:
         for number, span in enumerate(store.spans()):
             tell("exporting spans:", number, None)
             sys.stdout.write(_line("span", texts.from_span(span)))
-        if isinstance(store, Keeper):
-            for name in store.kept_names():
-                sys.stdout.write(_line("kept", [name, store.kept(name)]))
+        for name in store.kept_names():
+            sys.stdout.write(_line("kept", [name, store.kept(name)]))
     return CLEAN
 
 
@@ -89,9 +88,7 @@ class _Kept(NamedTuple):
 
 def _keep(store: Store, record: _Kept) -> None:
     """Put a kept text where there is none yet."""
-    if not isinstance(store, Keeper):
-        say(f"left out `{record.name}`: this store keeps no history, use SQLite or PostgreSQL", console=err)
-    elif store.amend(record.name, lambda text: text or record.text) != record.text:
+    if store.amend(record.name, lambda text: text or record.text) != record.text:
         say(f"left out `{record.name}`: the store has a history of its own, which stays", console=err)
 
 

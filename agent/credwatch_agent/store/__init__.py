@@ -8,7 +8,7 @@ reordering therefore change nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from credwatch_agent.records import Batch, Seen, Span, Telemetry
 
@@ -79,19 +79,8 @@ class Store(Protocol):
     def summary(self) -> Summary:
         """Return what is held in short, without reading every point."""
 
-    def check(self) -> None:
-        """Raise `StoreError` where a write would fail now."""
-
-    def close(self) -> None:
-        """Release the store; idempotent."""
-
-
-@runtime_checkable
-class Keeper(Protocol):
-    """A store that also keeps texts of the agent's own, such as the history of its findings."""
-
     def kept(self, name: str) -> str:
-        """Return the text that is kept beside the telemetry under a name, "" if there is none."""
+        """Return a text of the agent's own, such as the history of its findings; "" if none is kept under the name."""
 
     def kept_names(self) -> tuple[str, ...]:
         """Return the names of the kept texts, sorted."""
@@ -101,3 +90,9 @@ class Keeper(Protocol):
 
         What `change` raises changes nothing. It may not use the store.
         """
+
+    def check(self) -> None:
+        """Raise `StoreError` where a write would fail now."""
+
+    def close(self) -> None:
+        """Release the store; idempotent."""

@@ -13,7 +13,7 @@ import re
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -25,13 +25,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from credwatch.semconv import PROCESS_FINGERPRINT, RECORDER_CLOSED
 from credwatch_agent.records import Batch, Seen, Span, Telemetry
 from credwatch_agent.store import MAX_SEEN, MAX_SPANS, Retained, StoreError, Summary, texts
-from credwatch_agent.store.clickhouse_schema import SCHEMA, local, on, statements
+from credwatch_agent.store.clickhouse_schema import FINGERPRINT, SCHEMA, local, on, statements, upgrade
 from credwatch_agent.store.reduce import TOTAL, Kept, Row, batches, fold, points_of, seen, telemetry, totals
 
 # with the types, which each insert would ask for
 _COLUMNS = {
     "point": dict(zip(Row._fields, ("String", "String", "String", "Int64", "Int64", "Int64", "UInt8"), strict=True)),
     "span": {"trace_id": "String", "span_id": "String", "arrived_ns": "Int64", "text": "String"},
+    "kept": {"name": "String", "version": "Int64", "text": "String"},
 }
 _POINTS = ("usage", "key", "health")
 _OWN = (*_POINTS, "process")
@@ -78,6 +79,10 @@ _HEALTH = f"""SELECT text, toString(sum(toInt256(greatest_value))) FROM (
 
 _SEEN = f"""SELECT process_id FROM point WHERE kind = 'process' AND {{}}
     AND process_id GLOBAL NOT IN ({_HIDDEN}) GROUP BY process_id ORDER BY max(last_ns) DESC LIMIT %(limit)s"""
+
+_OF_FINGERPRINT = f"{FINGERPRINT} = %(value)s AND position(text, %(mark)s) > 0"
+
+_KEPT = "SELECT text, version FROM kept WHERE name = %(name)s ORDER BY version DESC LIMIT 1"
 
 _SPANS = """SELECT min(text) FROM span WHERE %(trace)s IN ('', trace_id) GROUP BY trace_id, span_id
     ORDER BY min(arrived_ns) DESC LIMIT %(limit)s"""
@@ -202,9 +207,11 @@ class ClickHouseStore:
 
     def seen(self, process_id: str = "", fingerprint: str = "") -> tuple[Seen, ...]:
         mark = texts.member(PROCESS_FINGERPRINT, fingerprint)
-        where, value = ("process_id = %(value)s", process_id) if process_id else ("position(text, %(value)s) > 0", mark)
+        where, value = "process_id = %(value)s", process_id
+        if not process_id:
+            where, value = _OF_FINGERPRINT, mark.partition(":")[2][1:-1]
         with self._reading():
-            ids = [found for (found,) in self._ask(_SEEN.format(where), value=value, limit=MAX_SEEN)]
+            ids = [found for (found,) in self._ask(_SEEN.format(where), value=value, mark=mark, limit=MAX_SEEN)]
             folded = self._ask("SELECT process_id FROM point WHERE kind = 'folded' AND text = %(id)s", id=process_id)
             if folded:  # nothing but that is known
                 return seen([(Kept(process_id, texts.from_mapping({}), 0, 0, 0), True)], ())
@@ -223,6 +230,37 @@ class ClickHouseStore:
         with self._reading():
             found = self._ask(_SPANS, trace=trace_id, limit=min(limit, MAX_SPANS))
         return tuple(sorted((texts.to_span(text) for (text,) in found), key=lambda span: (span.start_ns, span.span_id)))
+
+    def kept(self, name: str) -> str:
+        with self._reading():
+            return self._kept(name)[0]
+
+    def kept_names(self) -> tuple[str, ...]:
+        with self._reading():
+            return tuple(name for (name,) in self._ask("SELECT DISTINCT name FROM kept ORDER BY name"))
+
+    def amend(self, name: str, change: Callable[[str], str]) -> str:
+        """See `Store.amend`; done by who holds the lease, so that nobody else's change is between."""
+        lease = self._lease()
+        if lease is None:
+            raise StoreError(
+                f"the database `{self._place.name}` is at the jobs of another agent: try again in a minute"
+            )
+        try:
+            with self._writing():
+                text, version = self._kept(name)
+                text = change(text)
+                self._renew(lease)
+                self._into("kept", [(name, version + 1, text)])
+                self._delete("kept", "name = %(name)s AND version <= %(version)s", name=name, version=version)
+                return text
+        finally:
+            with self._writing():
+                self._claim(lease, given_back=True)
+
+    def _kept(self, name: str) -> tuple[str, int]:
+        found = self._ask(_KEPT, name=name)
+        return found[0] if found else ("", 0)
 
     def check(self) -> None:
         with self._writing():
@@ -405,12 +443,15 @@ class ClickHouseStore:
                 "start `credwatch-agent serve` on it once to make or migrate it"
             )
         if version < SCHEMA:
-            for statement in statements(database, self._place.cluster):
+            made = statements(database, self._place.cluster) + (
+                upgrade(database, self._place.cluster) if version else []
+            )
+            for statement in made:
                 self._client.command(statement, use_database=False)
         self._client.database = database
         if version < SCHEMA:
-            rows = [Row("", "store", uuid.uuid4().hex, 0, 0, 0, 1), Row("", "schema", "", 0, SCHEMA, 0, 1)]
-            self._insert(rows)
+            ours = [] if version else [Row("", "store", uuid.uuid4().hex, 0, 0, 0, 1)]
+            self._insert([*ours, Row("", "schema", "", 0, SCHEMA, 0, 1)])
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -46,6 +46,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "INSERT INTO store VALUES (lower(hex(randomblob(16))))",
     ),
     ("CREATE TABLE kept (name TEXT PRIMARY KEY, text TEXT NOT NULL)",),
+    (
+        """CREATE INDEX process_fingerprint ON process (json_extract(resource, '$."credwatch.process.fingerprint"'))
+            WHERE json_extract(resource, '$."credwatch.process.fingerprint"') IS NOT NULL""",
+    ),
 )
 """Step n brings a file from schema n to n+1, in one transaction; steps of a release never change."""
 
@@ -78,6 +82,9 @@ _PROCESSES = "SELECT process_id, resource, first_ns, last_ns, claimed FROM proce
 
 _SEEN = """SELECT process_id, resource, first_ns, last_ns, claimed, folded IS NOT NULL FROM process
     WHERE {} ORDER BY last_ns DESC LIMIT ?"""
+
+# found by the index; SQLite ends what it extracts at the first zero, so the text decides
+_OF_FINGERPRINT = f"""json_extract(resource, '$."{PROCESS_FINGERPRINT}"') = ? AND instr(resource, ?)"""
 
 _TOMBSTONES = """SELECT process.process_id, total.process_id FROM process JOIN process AS total
     ON total.id = process.folded ORDER BY process.id"""
@@ -183,10 +190,14 @@ class SqliteStore:
             )
 
     def seen(self, process_id: str = "", fingerprint: str = "") -> tuple[Seen, ...]:
-        mark = texts.member(PROCESS_FINGERPRINT, fingerprint)
-        where, value = ("process_id = ?", process_id) if process_id else ("instr(resource, ?)", mark)
+        where, values = "process_id = ?", [process_id]
+        if not process_id:
+            where, values = (
+                _OF_FINGERPRINT,
+                [fingerprint.partition("\0")[0], texts.member(PROCESS_FINGERPRINT, fingerprint)],
+            )
         with self._transaction("DEFERRED") as connection:
-            found = connection.execute(_SEEN.format(where), (value, MAX_SEEN)).fetchall()
+            found = connection.execute(_SEEN.format(where), (*values, MAX_SEEN)).fetchall()
             rows = self._rows_of(connection, [row[0] for row in found])
         return seen([(Kept(*kept), bool(folded)) for *kept, folded in found], rows)
 

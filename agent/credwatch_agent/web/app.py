@@ -59,12 +59,15 @@ _FAILED: Mapping[int, Mapping[str, str]] = {
 _LASTING = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
-def create_page(current: Callable[[], Moment], entry: Door, trace_url: str = "") -> Starlette:
+def create_page(
+    current: Callable[[], Moment], entry: Door, trace_url: str = "", beside: Mapping[str, Any] | None = None
+) -> Starlette:
     """Return the page as an ASGI application.
 
-    `current` gives the moment to show and may block; `trace_url` is a template, see `traces`.
+    `current` gives the moment to show and may block; `trace_url` is a template, see `traces`; `beside` are the paths,
+    as OpenAPI describes them, that are served on the same address.
     """
-    page = _Page(current, entry, trace_url)
+    page = _Page(current, entry, trace_url, beside)
     routes = [
         *(Route(view.path, page.html(view), name=view.path) for view in VIEWS),
         *(Route(view.api, page.json(view), name=view.api) for view in VIEWS),
@@ -98,12 +101,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class _Page:
-    def __init__(self, current: Callable[[], Moment], entry: Door, trace_url: str) -> None:
+    def __init__(
+        self, current: Callable[[], Moment], entry: Door, trace_url: str, beside: Mapping[str, Any] | None
+    ) -> None:
         self._current = current
         self._door = entry
         self._trace_url = trace_url
         self._templates = looks.environment()
-        self._description = openapi.describe([(v.api, v.summary, v.parameters, v.answer) for v in VIEWS])
+        self._description = openapi.describe([(v.api, v.summary, v.parameters, v.answer) for v in VIEWS], beside)
 
     def html(self, view: View) -> Endpoint:
         async def endpoint(request: Request) -> Response:
@@ -165,7 +170,9 @@ class _Page:
         """Say what is wrong in one sentence, in the form that was asked for."""
         status = _status(error)
         sentence = str(error.detail) if isinstance(error, HTTPException) else str(error)
-        headers = _FAILED.get(status, {})
+        # a method that is not allowed names those that are
+        own = error.headers if isinstance(error, HTTPException) else None
+        headers = {**(own or {}), **_FAILED.get(status, {})}
         if request.url.path.startswith("/api/"):
             return _respond(json.dumps({"error": sentence}), "application/json", status, headers)
         if status == 401 and "authorization" not in request.headers and request.url.path in _PATHS:

@@ -12,6 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MAX_TEXT = 2_048
+MAX_NUMBER = 999_999
 PAGE = 50
 """Rows of a list on one page."""
 
@@ -37,15 +38,16 @@ class Parameter:
 
     def read(self, query: Mapping[str, str]) -> str:
         """Return its value in a query; raises `BadQuestion`."""
-        text = query.get(self.name, "") or self.default
+        # forms of browsers send what was left empty: it is as if it was not given; no form has a number
+        text = query.get(self.name, "") or ("" if self.number and self.name in query else self.default)
         if self.required and not text:
             raise BadQuestion(f"`{self.name}` is missing: give {self.meaning}")
         if len(text) > MAX_TEXT:
             raise BadQuestion(f"`{self.name}` is longer than {MAX_TEXT} characters")
         if self.choices and text and text not in self.choices:
             raise BadQuestion(f"`{self.name}` is none of {', '.join(self.choices)}")
-        if self.number and not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 10**6):
-            raise BadQuestion(f"`{self.name}` is no number from 1 to 999999")
+        if self.number and not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= MAX_NUMBER):
+            raise BadQuestion(f"`{self.name}` is no number from 1 to {MAX_NUMBER}")
         return text
 
 

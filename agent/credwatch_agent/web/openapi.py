@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from credwatch_agent import __version__
-from credwatch_agent.web.asking import Parameter
+from credwatch_agent.web.asking import MAX_NUMBER, MAX_TEXT, Parameter
 
 VERSION = "3.1.0"
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
-def describe(views: Sequence[tuple[str, str, Sequence[Parameter], type]]) -> dict[str, Any]:
-    """Return the document for views, each its path, a summary, its parameters, and the type of its answer."""
+def describe(
+    views: Sequence[tuple[str, str, Sequence[Parameter], type]], others: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the document for views, each its path, a summary, its parameters, and the type of its answer.
+
+    `others` are the paths, described, that are served beside them.
+    """
     schemas: dict[str, Any] = {
         "Problem": {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
     }
@@ -24,12 +29,16 @@ def describe(views: Sequence[tuple[str, str, Sequence[Parameter], type]]) -> dic
         "info": {
             "title": "credwatch-agent",
             "version": __version__,
-            "description": "What the page shows, as JSON. Read-only. Times are ISO 8601 in UTC, empty if not known.",
+            "description": (
+                "What the page shows, as JSON, below /api: read-only, times as ISO 8601 in UTC, empty if not known. "
+                "Beside it OTLP/HTTP and the agent's health."
+            ),
         },
         "paths": {
             path: {"get": _operation(path, summary, parameters, answer, schemas)}
             for path, summary, parameters, answer in views
-        },
+        }
+        | dict(others or {}),
         "components": {
             "schemas": schemas,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -52,6 +61,8 @@ def _operation(
             "401": {"description": "a token is needed", **problem},
             "403": {"description": "the token may not read this", **problem},
             "404": {"description": "there is no such thing", **problem},
+            "405": {"description": "another method is needed", **problem},
+            "421": {"description": "without tokens, only a loopback name is answered", **problem},
             "503": {"description": "store or snapshot cannot be read now", **problem},
         },
     }
@@ -62,9 +73,14 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter(one: Parameter) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "integer", "minimum": 1} if one.number else {"type": "string"}
-    if one.choices:
-        schema["enum"] = list(one.choices)
+    schema: dict[str, Any] = {"type": "string", "maxLength": MAX_TEXT}
+    if one.number:
+        schema = {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
+    elif one.choices:
+        # forms of browsers send what was left empty: it is as if it was not given
+        schema = {"type": "string", "enum": list(dict.fromkeys((*one.choices, "")))}
+    elif one.required:
+        schema["minLength"] = 1
     if one.default:
         schema["default"] = int(one.default) if one.number else one.default
     return {"name": one.name, "in": "query", "required": one.required, "description": one.meaning, "schema": schema}

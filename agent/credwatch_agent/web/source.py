@@ -18,7 +18,7 @@ from credwatch_agent.findings.exemptions import Exemption
 from credwatch_agent.records import Telemetry
 from credwatch_agent.snapshot import Missing, Snapshot, SnapshotError, load
 from credwatch_agent.snapshot.model import LAYERS
-from credwatch_agent.store import Keeper, Store, StoreError
+from credwatch_agent.store import Store, StoreError
 from credwatch_agent.web.state import Moment, Past, moment
 
 _log = logging.getLogger(__name__)
@@ -129,9 +129,7 @@ class Source:
         return self._store.summary(), (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
 
     def _history(self, snapshot: Snapshot) -> life.History:
-        """Return what `report --remember` keeps of this account, where the store keeps such things."""
-        if not isinstance(self._store, Keeper):
-            return life.History()
+        """Return what `report --remember` keeps of this account."""
         try:
             return life.loads(self._store.kept(life.name(snapshot.account_id, snapshot.region)))
         except life.BadHistory as error:
