@@ -55,7 +55,7 @@ def _any(value: object) -> AnyValue:
             return AnyValue(double_value=value)
         case bytes():
             return AnyValue(bytes_value=value)
-        case list():
+        case list() | tuple():
             return AnyValue(array_value=ArrayValue(values=[_any(item) for item in value]))
     return AnyValue(string_value=str(value))
 
