@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from requirements import sbom
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -83,6 +85,7 @@ def test_the_agent_runs_in_an_empty_environment(wheels: Path, tmp_path: Path) ->
 # One signed call, answered without a network; prints what the ledger holds. Runs without pytest.
 SMOKE = """
 import warnings; warnings.simplefilter("error")
+warnings.filterwarnings("ignore", r"datetime\\.datetime\\.utcnow", DeprecationWarning)  # of older botocore, on 3.12
 import botocore.awsrequest, botocore.session
 from credwatch.instrumentor import active
 
@@ -114,6 +117,11 @@ def interpreters() -> list[str]:
     return list(found.values())
 
 
+def floors(project: Path) -> list[str]:
+    """What a project declares: what a wheel depends on is not direct to a resolver, and would come in its newest."""
+    return [each for each in sbom.read(project)["dependencies"] if not each.startswith("credwatch==")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
 def test_the_recorder_works_on_every_python_here_with_the_versions_it_declares(
@@ -121,9 +129,10 @@ def test_the_recorder_works_on_every_python_here_with_the_versions_it_declares(
 ) -> None:
     uv = Path(sys.executable).with_name("uv")
     [wheel] = wheels.glob("credwatch-*.whl")
+    direct = floors(ROOT / "pyproject.toml")
     for number, interpreter in enumerate(interpreters()):
         python = tmp_path / str(number) / "bin" / "python"
         run(uv, "venv", "-q", "--python", interpreter, tmp_path / str(number))
-        run(uv, "pip", "install", "-q", "--python", python, "--resolution", resolution, wheel)
+        run(uv, "pip", "install", "-q", "--python", python, "--resolution", resolution, wheel, *direct)
         said = run(python, "-c", SMOKE, CREDWATCH_ENABLED="1")
         assert said == "1 explicit s3:GetObject arn:aws:s3:::photos/* 0\n", interpreter

@@ -22,7 +22,7 @@ from examples.demo.play import Files
 from requirements import sbom
 from tests.agent import worlds
 from tests.e2e.collector import free_port, until
-from tests.test_packaging import ROOT, SMOKE, run
+from tests.test_packaging import ROOT, SMOKE, floors, run
 
 SOURCES = ("credwatch", "agent", "credwatch.pth", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
 UV = Path(sys.executable).with_name("uv")
@@ -185,7 +185,7 @@ def test_the_agent_works_with_the_lowest_versions_that_it_declares(built: dict[s
     binaries, files = tmp_path / "env" / "bin", Files(tmp_path)
     run(UV, "venv", "-q", "--python", sys.executable, tmp_path / "env")
     lowest = ("--resolution", "lowest-direct", "--find-links", tmp_path)
-    run(UV, "pip", "install", "-q", "--python", binaries / "python", *lowest, wheel)
+    run(UV, "pip", "install", "-q", "--python", binaries / "python", *lowest, wheel, *floors(sbom.PROJECTS[1]))
     save(worlds.snapshot(worlds.role("reader", worlds.allow("Read", "s3:GetObject"))), files.snapshot)
     with agent.serving(files.db, python=str(binaries / "python")) as serving:
         on = {"CREDWATCH_ENABLED": "1", "CREDWATCH_ENDPOINT": serving.url, "CREDWATCH_EXIT_TIMEOUT": "60"}
