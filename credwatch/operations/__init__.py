@@ -16,7 +16,7 @@ from credwatch.operations.answers import Answers
 from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
 from credwatch.operations.table import Authorizations, Choice, Usual
 
-VERSION = "4"
+VERSION = "5"
 """Version of the map, data and rules together; raised with every change of an answer."""
 
 

@@ -48,6 +48,8 @@ UNLISTED: dict[str, str] = {
     ),
     "cloudwatch:DescribeAlarmContributors":
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html",
+    "glue:BatchGetIterableForms":
+        "https://docs.aws.amazon.com/glue/latest/dg/catalog-business-context-getting-started.html",
     "iam:UpdateDelegationRequest":
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies-temporary-delegation.html",
     **dict.fromkeys(
@@ -317,6 +319,12 @@ def test_an_action_of_another_name_is_the_one_that_the_operation_s_own_documenta
         text = re.sub(r"<[^>]+>|\s", "", model.operation_model(operation).documentation)
         assert action in text, operation
         assert action_resources(action) is not None or action in UNLISTED, operation
+
+
+def test_what_keyspaces_checks_before_it_lists_tags_is_what_its_documentation_says() -> None:
+    text = SESSION.get_service_model("keyspaces").operation_model("ListTagsForResource").documentation
+    assert "needs <code>Select</code> action permissions" in text
+    assert documented.action("keyspaces", "ListTagsForResource") == "cassandra:Select"
 
 
 def test_the_map_stays_small() -> None:
