@@ -14,6 +14,7 @@ from typing import NamedTuple
 from credwatch.operations import answers, identity, table
 from credwatch.operations.answers import Answers
 from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
+from credwatch.operations.naming import partition_of as partition_of
 from credwatch.operations.table import Authorizations, Choice, Usual
 
 VERSION = "5"

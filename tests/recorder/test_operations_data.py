@@ -15,7 +15,7 @@ import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 import credwatch.operations
-from credwatch.operations import coverage, resolve, rules
+from credwatch.operations import coverage, partition_of, resolve, rules
 from credwatch_agent.iam.document import parse
 from credwatch_agent.iam.evaluate import allowing
 from tests.recorder.operations import documented, generate, roles
@@ -368,6 +368,13 @@ def test_what_keyspaces_checks_before_it_lists_tags_is_what_its_documentation_sa
     text = SESSION.get_service_model("keyspaces").operation_model("ListTagsForResource").documentation
     assert "needs <code>Select</code> action permissions" in text
     assert documented.action("keyspaces", "ListTagsForResource") == "cassandra:Select"
+
+
+@pytest.mark.parametrize("partition", SESSION.get_available_partitions())
+def test_a_region_s_name_tells_its_partition(partition: str) -> None:
+    regions = SESSION.get_available_regions("ec2", partition_name=partition)
+    assert regions
+    assert {partition_of(region) for region in regions} == {partition}
 
 
 def test_the_map_stays_small() -> None:

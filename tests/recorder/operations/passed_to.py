@@ -152,7 +152,10 @@ POLICIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "AIOpsConsoleAdminPolicy": ("aiops.amazonaws.com", "*"),
     },
     "apigatewayv2": {
-        "AmazonSageMakerPartnerServiceCatalogProductsCloudFormationServiceRolePolicy": ("apigateway.amazonaws.com", "*"),
+        "AmazonSageMakerPartnerServiceCatalogProductsCloudFormationServiceRolePolicy": (
+            "apigateway.amazonaws.com",
+            "*",
+        ),
     },
     "bedrock-agentcore": {
         "BedrockAgentCoreFullAccess": ("bedrock-agentcore.amazonaws.com", "*"),
