@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -20,7 +19,7 @@ from credwatch.callsite import CallSite
 from credwatch.guard import Guard
 from credwatch.holder import told
 from credwatch.ledger import Ledger
-from credwatch.operations import Resolution, decider, resolve
+from credwatch.operations import Resolution, decider, partition_of, resolve
 from credwatch.outcome import ABANDONED, ABSENT, ALLOWED, FAILED, SIGNED, Outcome, classify
 from credwatch.provenance import NAMED_METHODS, Key, Origin, Registry, permission_set_role
 from credwatch.semconv import DETAILS, Usage
@@ -50,7 +49,6 @@ _LONGEST = 256  # characters of a name that is remembered
 _NO_MODEL = SimpleNamespace(name="", service_model=SimpleNamespace(service_name="", service_id=""))
 _UNMAPPED = Resolution((), (), "unknown", "", "service")
 _ISSUING = frozenset(operation for _, operation in ISSUERS)
-_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-iso-", "aws-iso"), ("us-isob-", "aws-iso-b"))
 
 
 class UsageKey(NamedTuple):
@@ -466,7 +464,7 @@ class Recorder:
             call.service,
             call.operation,
             params or {},
-            partition=partition(region),
+            partition=partition_of(region),
             region=region,
             account=ACCOUNT,
             detail=self._detail if params is not None else "service",
@@ -543,12 +541,3 @@ def _container(arn: str) -> str:
 
 def _nested() -> bool:
     return callsite.within("botocore.credentials") or callsite.within("aiobotocore.credentials")
-
-
-@lru_cache(maxsize=256)  # few regions, asked at each call
-def partition(region: str) -> str:
-    """Return the partition of a region, by its prefix (AWS general reference, ARN format)."""
-    for prefix, name in _PARTITIONS:
-        if region.startswith(prefix):
-            return name
-    return "aws"

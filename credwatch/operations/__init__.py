@@ -14,9 +14,10 @@ from typing import NamedTuple
 from credwatch.operations import answers, identity, table
 from credwatch.operations.answers import Answers
 from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
+from credwatch.operations.naming import partition_of as partition_of
 from credwatch.operations.table import Authorizations, Choice, Usual
 
-VERSION = "4"
+VERSION = "5"
 """Version of the map, data and rules together; raised with every change of an answer."""
 
 

@@ -7,6 +7,7 @@ it never raises and gives back ARNs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 Place = tuple[str, str, str, str]
@@ -71,3 +72,24 @@ def text(value: object) -> str:
 def anywhere(place: Place) -> Place:
     """Return a place of which only partition and detail are known."""
     return (place[0], "*", "*", place[3])
+
+
+# a region's name begins so in each partition but `aws`
+_PARTITIONS = (
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+    ("eusc-", "aws-eusc"),
+)
+
+
+@lru_cache(maxsize=256)  # few regions, asked at each call
+def partition_of(region: str) -> str:
+    """Return the partition of a region, by its prefix (AWS general reference, ARN format)."""
+    for prefix, name in _PARTITIONS:
+        if region.startswith(prefix):
+            return name
+    return "aws"

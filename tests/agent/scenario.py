@@ -244,6 +244,8 @@ def _call(process: str, call: Json, each: Json) -> UsageRow:
     more = {key: value for key, value in call.items() if key not in _OURS}
     if "authorizations" in call:
         more["authorizations"] = tuple((a, tuple(arns)) for a, arns in sorted(call["authorizations"].items()))
+    if "facets" in call:
+        more["facets"] = tuple(sorted(call["facets"].items()))
     user = principal == "root" or principal.startswith("user/")
     return w.call(
         process,

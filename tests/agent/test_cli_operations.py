@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from credwatch_agent.cli import main
+from credwatch_agent.cli.actions import answer_lines
 from tests.agent.terminal import unwrapped
 
 
@@ -72,6 +74,8 @@ def test_lines_are_answered_line_by_line(capsys: pytest.CaptureFixture[str], mon
         ('{"service": "s3"}', "line 1 has no text `operation`"),
         ('{"service": "s3", "operation": "GetObject", "params": []}', "line 1 has `params` that are no JSON object"),
         ('{"service": "s3", "operation": "GetObject", "region": 7}', "line 1 has a `region` that is no text"),
+        ('{"service": "s3", "operation": "GetObject", "account": "1"}', "line 1 has a `account` that is no account"),
+        ('{"service": "s3", "operation": "GetObject", "detail": "x"}', "line 1 has a `detail` that is none of full"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_answered_with_its_error(
@@ -83,7 +87,65 @@ def test_a_line_that_cannot_be_read_is_answered_with_its_error(
     assert json.loads(printed)["error"].startswith(sentence)
 
 
-@pytest.mark.parametrize("arguments", [("actions", "s3"), ("actions", "s3:PutObject", "--param", "ACL")])
+def test_a_line_is_answered_before_the_next_is_read() -> None:
+    read: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for name in ("GetCallerIdentity", "GetSessionToken"):
+            read.append(name)
+            yield json.dumps({"service": "sts", "operation": name})
+
+    assert next(iter(answer_lines(lines())))["operation"] == "GetCallerIdentity"
+    assert read == ["GetCallerIdentity"]
+
+
+def test_a_byte_order_mark_and_a_file_of_windows_are_read() -> None:
+    (answer,) = answer_lines(['\ufeff{"service": "sts", "operation": "GetCallerIdentity"}\r\n'])
+    assert list(answer["authorizations"]) == ["sts:GetCallerIdentity"]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        ("s3:putobject", "write `s3:PutObject`"),
+        ("s3:put_object", "write `s3:PutObject`"),
+        ("S3:PutObject", "write `s3:PutObject`"),
+        ("minio:PutObject", "boto3 has no client `minio`"),
+    ],
+)
+def test_a_call_of_another_spelling_is_told_the_right_one(
+    call: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, printed, _ = run(capsys, "actions", call)
+    assert (code, sentence in printed) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("region", "given", "arn"),
+    [
+        ("cn-north-1", (), "arn:aws-cn:s3:::photos/*"),
+        ("eusc-de-east-1", (), "arn:aws-eusc:s3:::photos/*"),
+        ("cn-north-1", ("--partition", "aws"), "arn:aws:s3:::photos/*"),
+        ("local", (), "arn:aws:s3:::photos/*"),
+    ],
+)
+def test_the_partition_is_the_regions(
+    region: str, given: tuple[str, ...], arn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, printed, _ = run(capsys, "actions", "s3:GetObject", "--param", "Bucket=photos", "--region", region, *given)
+    assert f"s3:GetObject  on  {arn}" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("actions", "s3"),
+        ("actions", "s3:PutObject", "--param", "ACL"),
+        ("actions", "s3:PutObject", "--detail", "everything"),
+        ("actions", "s3:PutObject", "--partition", "mars"),
+        ("actions", "s3:PutObject", "--account", "12"),
+    ],
+)
 def test_a_call_that_is_written_wrong_is_usage(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, *arguments)[0] == 2
 

@@ -116,6 +116,62 @@ def test_a_use_lies_at_the_statements_that_allowed_it(
     assert tuple(state(found, i) for i in range(len(statements))) == states
 
 
+# --- the service that a role is passed to -------------------------------------------------------------
+
+JOB = "arn:aws:iam::123456789012:role/job"
+TO_ECS, TO_EC2, TO_BOTH = "ecs-tasks.amazonaws.com", "ec2.amazonaws.com", "ec2.amazonaws.com,ecs-tasks.amazonaws.com"
+
+
+def passing(sid: str, operator: str, *services: str) -> Mapping[str, Any]:
+    return w.allow(sid, "iam:PassRole", "*", Condition={operator: {"IAM:passedToService": list(services)}})
+
+
+def passed(to: str, resource: str = JOB) -> UsageRow:
+    facets = (("iam:PassedToService", to), ("passes-role", "yes")) if to else (("passes-role", "yes"),)
+    return call("iam:PassRole", resource, facets=facets)
+
+
+UNOBSERVED = ("unobservable", ["pass-role"])
+ECS, EC2 = passing("T", "StringEquals", TO_ECS), passing("H", "StringEquals", TO_EC2)
+
+
+@pytest.mark.parametrize(
+    ("statements", "row", "states"),
+    [
+        ((ECS, EC2), passed(TO_ECS), (USED, UNOBSERVED)),
+        ((ECS, EC2), passed(TO_EC2), (UNOBSERVED, USED)),
+        ((ECS, EC2), passed(TO_BOTH), (AMBIGUOUS, AMBIGUOUS)),
+        ((ECS, EC2), passed(""), (AMBIGUOUS, AMBIGUOUS)),
+        ((ECS, EC2), passed("glue.amazonaws.com"), (AMBIGUOUS, AMBIGUOUS)),
+        ((EC2,), passed(TO_ECS), (USED,)),
+        ((passing("L", "StringLike", "ec2.*"), ECS), passed(TO_EC2), (USED, UNOBSERVED)),
+        ((passing("I", "StringEqualsIfExists", TO_EC2), ECS), passed(TO_EC2), (USED, UNOBSERVED)),
+        ((passing("N", "StringNotEquals", TO_EC2), EC2), passed(TO_EC2), (UNOBSERVED, USED)),
+        ((passing("B", "StringEquals", TO_EC2, TO_ECS), EC2), passed(TO_BOTH), (USED, AMBIGUOUS)),
+        ((w.allow("Any", "iam:PassRole"), EC2), passed(TO_ECS), (USED, UNOBSERVED)),
+        ((ECS, EC2), passed(TO_ECS, "arn:aws-cn:iam::123456789012:role/job"), (AMBIGUOUS, AMBIGUOUS)),
+    ],
+    ids=[
+        "the statement for that service", "the one for another", "one of two services, which is not known",
+        "not documented", "documented, and contradicted by the call's success",
+        "contradicted, and one statement alone", "a pattern", "IfExists", "negated", "all that it may be",
+        "a statement without condition", "another partition",
+    ],
+)  # fmt: skip
+def test_a_passed_role_lies_at_the_statement_for_the_service_that_took_it(
+    statements: tuple[Mapping[str, Any], ...], row: UsageRow, states: tuple[tuple[str, list[str]], ...]
+) -> None:
+    found = view(statements, (row,))
+    assert tuple(state(found, i, "iam:PassRole") for i in range(len(statements))) == states
+    assert found.unexplained == ()
+
+
+def test_roles_passed_to_two_services_are_two_uses() -> None:
+    found = view((ECS, EC2), (passed(TO_ECS), passed(TO_EC2), call("s3:GetObject", BUCKET)))
+    assert [use.passed_to for use in found.uses] == [(TO_EC2,), (TO_ECS,), ()]
+    assert [grant(found, i, "iam:PassRole").calls for i in (0, 1)] == [10, 10]
+
+
 def test_a_success_proves_what_denied_attempts_leave_open() -> None:
     found = view((ON_BUCKET,), (call("s3:GetObject", BUCKET, outcome="denied"), call("s3:GetObject", BUCKET)))
     assert state(found) == USED

@@ -258,6 +258,146 @@ def test_a_statement_of_many_actions_and_many_resources_is_cut_at_both() -> None
     assert len(said) == 400 * 400
 
 
+# --- the service that roles are passed to -------------------------------------------------------------
+
+JOB = "arn:aws:iam::123456789012:role/job"
+ECS, EC2 = "ecs-tasks.amazonaws.com", "ec2.amazonaws.com"
+PASS, ANY = {"Action": "iam:PassRole", "Resource": JOB}, {"Action": "iam:*", "Resource": "*"}
+
+
+def passed(*services: str, first: int = EARLY, last: int = LATE) -> Call:
+    return Call("iam:PassRole", (JOB,), "container", 1, first, last, passed_to=services)
+
+
+def only(*services: str) -> dict[str, Any]:
+    return {"StringEquals": {"iam:PassedToService": services[0] if len(services) == 1 else list(services)}}
+
+
+@pytest.mark.parametrize(
+    ("statement", "calls", "expected"),
+    [
+        (ANY, [passed(ECS)], [{**PASS, "Condition": only(ECS)}]),
+        (PASS, [passed(ECS)], [{**PASS, "Condition": only(ECS)}]),
+        (PASS, [passed(ECS), passed(EC2)], [{**PASS, "Condition": only(EC2, ECS)}]),
+        (PASS, [passed(ECS, EC2)], [{**PASS, "Condition": only(EC2, ECS)}]),
+        (PASS, [passed(ECS), passed()], [PASS]),
+        (PASS, [passed(ECS), passed(EC2, first=LATE)], [PASS]),
+        (PASS, [passed(ECS), passed(first=LATE)], [PASS]),
+        (
+            {**PASS, "Condition": {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}}},
+            [passed(ECS)],
+            [
+                {
+                    **PASS,
+                    "Condition": {
+                        "StringEquals": {"aws:RequestedRegion": "eu-west-1", "iam:PassedToService": ECS},
+                    },
+                }
+            ],
+        ),
+        (
+            {**PASS, "Condition": {"StringLike": {"iam:passedtoservice": "ec*"}}},
+            [passed(ECS)],
+            [{**PASS, "Condition": {"StringLike": {"iam:passedtoservice": "ec*"}}}],
+        ),
+        ({**PASS, "Condition": only(EC2)}, [passed(ECS)], [{**PASS, "Condition": only(EC2)}]),
+        (
+            {"Sid": "S", "Action": ["iam:PassRole", "iam:GetRole"], "Resource": JOB},
+            [passed(ECS), call("iam:GetRole", JOB)],
+            [
+                {"Sid": "S", "Action": "iam:GetRole", "Resource": JOB},
+                {"Sid": "S2", "Action": "iam:PassRole", "Resource": JOB, "Condition": only(ECS)},
+            ],
+        ),
+    ],
+    ids=[
+        "of all of iam", "nothing else to narrow", "two services", "one of two, which is not known", "one not known",
+        "another service in the hold-out", "an unknown one in the hold-out", "beside another condition",
+        "a condition of its own", "a condition that contradicts what is documented", "other actions do without",
+    ],
+)  # fmt: skip
+def test_roles_may_be_passed_to_the_services_alone_that_took_them(
+    statement: dict[str, Any], calls: list[Call], expected: list[dict[str, Any]]
+) -> None:
+    found = made(attach(statement), *calls)
+    assert statements(found) == [{"Effect": "Allow", **each} for each in expected]
+    assert found.claim.holds
+    assert statements(made(attach(*expected), *calls)) == statements(found)
+
+
+def test_a_statement_that_another_service_needs_is_not_kept_for_this_call() -> None:
+    found = made(attach({**PASS, "Condition": only(EC2)}, {**PASS, "Condition": only(ECS)}), passed(ECS))
+    assert statements(found) == [{"Effect": "Allow", **PASS, "Condition": only(ECS)}]
+
+
+def test_where_evidence_does_not_suffice_passing_stays_as_granted() -> None:
+    found = made(attach(ANY), passed(ECS), keep_resources="insufficient", keep=lambda _action: "insufficient")
+    assert statements(found) == [{"Effect": "Allow", **ANY}]
+
+
+def test_the_reason_of_the_condition_is_told() -> None:
+    (note,) = (note for note in made(attach(PASS), passed(ECS)).notes if "passes roles" in note.text)
+    assert note.text == f"passes roles to `{ECS}` alone: AWS documents so of every operation that was called"
+
+
+def test_a_condition_on_another_service_loses_the_call() -> None:
+    old = parse("p", {"Statement": {"Effect": "Allow", **PASS}})
+    new = parse("p", {"Statement": {"Effect": "Allow", **PASS, "Condition": only(EC2)}})
+    assert [each.call for each in lost([old], [new], [passed(EC2), passed(ECS), passed(EC2, ECS), passed()])] == [
+        passed(ECS),
+        passed(EC2, ECS),
+        passed(),
+    ]
+
+
+def test_a_call_that_succeeded_is_not_lost_on_documentation_that_it_contradicts() -> None:
+    old = parse("p", {"Statement": {"Effect": "Allow", **PASS, "Condition": only(EC2)}})
+    assert [each.call.action for each in lost([old], [], [passed(ECS)])] == ["iam:PassRole"]
+
+
+passing = st.fixed_dictionaries(
+    {
+        "Effect": st.sampled_from(["Allow", "Allow", "Deny"]),
+        "Action": st.sampled_from(["iam:PassRole", "iam:Pass*", ["iam:PassRole", "iam:GetRole"], "*"]),
+        "Resource": st.sampled_from(["*", JOB, "arn:aws:iam::123456789012:role/*"]),
+    },
+    optional={
+        "Condition": st.dictionaries(
+            st.sampled_from(["StringEquals", "StringLike", "StringNotEquals", "StringEqualsIfExists"]),
+            st.fixed_dictionaries({"iam:PassedToService": st.sampled_from([ECS, "ec2.*", [ECS, EC2], "*"])}),
+            min_size=1,
+            max_size=2,
+        )
+    },
+)
+
+
+@given(
+    st.lists(passing, min_size=1, max_size=4),
+    st.lists(
+        st.builds(
+            passed,
+            first=st.sampled_from([EARLY, LATE]),
+        )
+        | st.sampled_from(
+            [passed(ECS), passed(EC2), passed(EC2, ECS), passed(ECS, first=LATE), call("iam:GetRole", JOB)]
+        ),
+        max_size=4,
+    ),
+)
+@settings(max_examples=60)
+def test_a_condition_on_the_service_grants_nothing_new_and_breaks_nothing(
+    many: list[dict[str, Any]], seen: list[Call]
+) -> None:
+    document = {"Version": "2012-10-17", "Statement": many}
+    first = made(Attached.read("p", json.dumps(document)), *seen)
+    assert first.claim.grants_nothing_new == Proved(), first
+    assert first.claim.broken == 0, first
+    kept = [Attached.read(e.name, json.dumps(e.document)) for e in first.policies if e.change != "remove"]
+    again = made(kept, *seen)
+    assert [each.document for each in again.policies] == [each.document for each in kept]
+
+
 def test_a_lost_call_is_named() -> None:
     old = parse("p", {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}})
     new = parse("p", {"Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"}})

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from credwatch_agent.iam.context import OneOf
 from credwatch_agent.iam.document import Policy, Statement, parse
 from credwatch_agent.iam.evaluate import EVERY_OTHER, MISSING, Decision, Request, Result, allowing, evaluate
 from credwatch_agent.iam.pattern import MAX_BACKTRACKING_STARS, Globs, could_match, covers, tokens
 from tests.iam import naive
-from tests.iam.strategies import ACTIONS, ARNS, contexts, documents, policies, statements
+from tests.iam.strategies import ACTIONS, ARNS, VALUES, contexts, documents, policies, statements
 
 Documents = list[dict[str, Any]]
-Context = dict[str, list[str]]
+Context = Mapping[str, Sequence[str]]
 
 actions = st.sampled_from(ACTIONS)
 arns = st.sampled_from(ARNS)
@@ -79,6 +81,18 @@ def test_a_decision_with_unknown_keys_holds_for_each_completion(
     exact = decide(many, action, arn, context).decision
     assert (vague is Decision.ALLOWED) == (exact is Decision.ALLOWED)
     assert vague is not Decision.EXPLICITLY_DENIED or exact is vague
+
+
+@given(policies, actions, arns, contexts, st.lists(st.sampled_from(VALUES), max_size=3))
+def test_a_decision_with_one_of_several_values_holds_for_each_of_them(
+    many: Documents, action: str, arn: str, context: Context, values: list[str]
+) -> None:
+    some = decide(many, action, arn, {**context, "aws:a": OneOf(values)})
+    each = {decide(many, action, arn, {**context, "aws:A": [value]}).decision for value in values}
+    if some.decision is not Decision.UNKNOWN:
+        assert each <= {some.decision}
+    if len(values) == 1:
+        assert {some.decision} == each
 
 
 @given(documents, actions, contexts, st.sampled_from(["arn:aws:s3:::b*", "arn:aws:sqs:*:*:q*", "*"]))

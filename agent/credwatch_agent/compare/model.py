@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from credwatch_agent.compare.passed import passed_to
 from credwatch_agent.evidence import Coverage, Signed, State, Verdict
 from credwatch_agent.iam import document as documents
 from credwatch_agent.iam.document import Statement
@@ -20,7 +21,8 @@ REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
 class Use:
     """An action on a resource with one outcome, over all processes of a role. Times in nanoseconds.
 
-    `resource` is an ARN, a pattern where the recorder kept only the container, or "*".
+    `resource` is an ARN, a pattern where the recorder kept only the container, or "*". `passed_to` are the
+    services to one of which a role was passed; empty where that is not known, or no role was.
     """
 
     action: str
@@ -30,6 +32,7 @@ class Use:
     first_ns: int
     last_ns: int
     where: tuple[str, ...]
+    passed_to: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,13 @@ _STRENGTH = (State.USED, State.INSUFFICIENT, State.UNOBSERVABLE, State.UNUSED)
 
 def uses_of(signed: Iterable[Signed]) -> Iterator[Use]:
     """Return the uses of all calls: each action on each resource with each outcome once, in order."""
-    groups: defaultdict[tuple[str, str, str], list[Signed]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, str, tuple[str, ...]], list[Signed]] = defaultdict(list)
     for item in signed:
         for action, resources in item.usage.authorizations:
+            to = passed_to(action, resources, item.usage.facets)
             for resource in resources or ("*",):
-                groups[action, resource, item.usage.outcome].append(item)
-    for (action, resource, outcome), items in sorted(groups.items()):
+                groups[action, resource, item.usage.outcome, to].append(item)
+    for (action, resource, outcome, to), items in sorted(groups.items()):
         yield Use(
             action=action,
             resource=resource,
@@ -114,6 +118,7 @@ def uses_of(signed: Iterable[Signed]) -> Iterator[Use]:
             first_ns=min(item.row.first_ns for item in items),
             last_ns=max(item.row.last_ns for item in items),
             where=tuple(sorted({item.place.workload.where for item in items})),
+            passed_to=to,
         )
 
 

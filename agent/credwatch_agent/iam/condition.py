@@ -238,9 +238,19 @@ def holds(condition: Condition, context: Context, unknown: set[str]) -> Truth:
         unknown.add(f"unsupported: {condition.name}")
         return None
     values = context.get(condition.key)
-    if values is Presence.UNKNOWN:
-        unknown.add(condition.key)
-        return None
+    if values is not Presence.UNKNOWN:
+        return _known(condition, operator, values, context, unknown)
+    # whatever of these the value is, where all answers agree that is the answer
+    answers = {_known(condition, operator, (each,), context, unknown) for each in context.choices(condition.key)}
+    if len(answers) == 1 and None not in answers:
+        return answers.pop()
+    unknown.add(condition.key)
+    return None
+
+
+def _known(
+    condition: Condition, operator: Operator, values: Values | Presence, context: Context, unknown: set[str]
+) -> Truth:
     if condition.operator == "Null":
         absent = values is Presence.ABSENT or not values
         return any(_boolean(wanted) is absent for wanted in condition.values)

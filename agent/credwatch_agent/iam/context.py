@@ -30,18 +30,29 @@ class Every(Enum):
 EVERY_OTHER = Every.EVERY_OTHER
 
 
+class OneOf(tuple[str, ...]):
+    """A key's one value, of which only this much is known: it is among these."""
+
+    __slots__ = ()
+
+
 class Context:
     """Looks keys up, whatever their case."""
 
-    __slots__ = ("_unknown", "_values")
+    __slots__ = ("_choices", "_unknown", "_values")
 
     def __init__(
         self,
         values: Mapping[str, Scalar | Sequence[Scalar]],
         unknown: Iterable[str] | Every = (),
     ) -> None:
-        self._values = {key.lower(): _texts(value) for key, value in values.items()}
+        self._values = {key.lower(): _texts(value) for key, value in values.items() if not isinstance(value, OneOf)}
+        self._choices = {key.lower(): value for key, value in values.items() if isinstance(value, OneOf)}
         self._unknown = unknown if isinstance(unknown, Every) else frozenset(key.lower() for key in unknown)
+
+    def choices(self, key: str) -> Values:
+        """Return what the value of `key` is one of; empty where that is not all that is known of it."""
+        return self._choices.get(key.lower(), ())
 
     def get(self, key: str) -> Values | Presence:
         """Return the values of `key` (a scalar is one value), or why there are none."""
@@ -49,7 +60,7 @@ class Context:
         found = self._values.get(name)
         if found is not None:
             return found
-        if isinstance(self._unknown, Every) or name in self._unknown:
+        if isinstance(self._unknown, Every) or name in self._unknown or name in self._choices:
             return Presence.UNKNOWN
         return Presence.ABSENT
 

@@ -8,7 +8,7 @@ Knows no request.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -105,6 +105,12 @@ def parse(name: str, document: str | bytes | Mapping[str, Any]) -> Policy:
     """
     source = document if isinstance(document, Mapping) else _load(name, document)
     return _Parser(name).policy(source)
+
+
+def with_equals(written: Mapping[str, Any], key: str, value: str | Sequence[str]) -> dict[str, Any]:
+    """Return a statement as written with one more clause: `key` has this value, or one of these."""
+    old = written.get("Condition", {})
+    return {**written, "Condition": {**old, "StringEquals": {**old.get("StringEquals", {}), key: value}}}
 
 
 @lru_cache(maxsize=16_384)

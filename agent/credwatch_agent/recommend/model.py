@@ -41,7 +41,8 @@ class Call:
     """An observed use of one action: how often, when first and last, on what ARNs and how exactly these are known.
 
     `request` is shared by the actions of the same requests (a copy reads and writes): a person counts
-    these once. None: nothing else was checked with it.
+    these once. None: nothing else was checked with it. `passed_to` are the services to one of which each of
+    these roles was passed; empty where that is not known.
     """
 
     action: str
@@ -51,6 +52,7 @@ class Call:
     first_ns: int
     last_ns: int
     request: int | None = None
+    passed_to: tuple[str, ...] = ()
 
 
 def requests(calls: Iterable[Call]) -> int:

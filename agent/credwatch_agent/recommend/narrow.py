@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from credwatch_agent.compare.passed import ACTION, PASSED_TO, context
 from credwatch_agent.iam.catalogue import canonical, expand, known, resource_types
 from credwatch_agent.iam.context import EVERY_OTHER
-from credwatch_agent.iam.document import Statement
+from credwatch_agent.iam.document import Statement, with_equals
 from credwatch_agent.iam.element import actions
 from credwatch_agent.iam.judge import applies
 from credwatch_agent.iam.pattern import Tokens, included, loosen, overlap, resource_tokens, tokens
@@ -50,7 +51,7 @@ def narrow(statement: Statement, written: Mapping[str, Any], calls: Iterable[Cal
     stays, notes = _unseen(statement, learned, settings)
     groups = _groups(statement, learned, stays, settings)
     if any(
-        use.call.last_ns > settings.split_ns and not _covered(statement, groups, action, use.arn)
+        use.call.last_ns > settings.split_ns and not _covered(statement, groups, action, use)
         for action, all_ in uses.items()
         for use in all_
     ):
@@ -58,6 +59,7 @@ def narrow(statement: Statement, written: Mapping[str, Any], calls: Iterable[Cal
         return Narrowed((written,), (why,), same=True, missed=True)
     if not groups:
         return Narrowed((), ("removed: no call needed it",))
+    notes += [_PASSES.format(", ".join(f"`{each}`" for each in on.to)) for on in groups if on.to]
     if _unchanged(statement, groups):
         return Narrowed((written,), tuple(notes), same=True)
     return Narrowed(tuple(_write(written, groups, learned)), tuple(notes))
@@ -68,7 +70,8 @@ def needed(statement: Statement, calls: Iterable[Call]) -> dict[str, list[_Use]]
     found: dict[str, list[_Use]] = {}
     for call in calls:
         for arn in call.resources or ("*",):
-            request = Request(call.action, arn, unknown_keys=EVERY_OTHER, partial=True)
+            known = context(call.passed_to)
+            request = Request(call.action, arn, context=known, unknown_keys=EVERY_OTHER, partial=True)
             if applies(statement, request, set()) is not False:
                 found.setdefault(canonical(call.action), []).append(_Use(call, arn))
     return found
@@ -119,19 +122,40 @@ def _listed(names: Sequence[str], most: int = 3) -> str:
 # --- resources ------------------------------------------------------------------------------------
 
 Resources = tuple[str, ...]
-Groups = Mapping[Resources, Sequence[str]]
-"""Resource entries to the action patterns that are granted on them."""
+
+
+class On(NamedTuple):
+    """Resource entries, and the services alone that roles may be passed to; none: wherever the statement allows it."""
+
+    resources: Resources
+    to: tuple[str, ...] = ()
+
+
+Groups = Mapping[On, Sequence[str]]
+"""What action patterns are granted on."""
+
+_PASSES = "passes roles to {} alone: AWS documents so of every operation that was called"
 
 
 def _groups(
     statement: Statement, learned: Mapping[str, Sequence[_Use]], stays: Iterable[str], settings: Settings
 ) -> Groups:
-    on = {action: _resources(statement, action, uses, settings) for action, uses in learned.items()}
-    on |= {action: _entries(statement) for action in stays}
-    groups: dict[Resources, list[str]] = {}
-    for entries in sorted(set(on.values())):
-        groups[entries] = _spelled(statement, {action for action, mine in on.items() if mine == entries})
+    on = {action: On(_resources(statement, action, uses, settings)) for action, uses in learned.items()}
+    on |= {action: On(_entries(statement)) for action in stays}
+    if ACTION in learned:
+        on[ACTION] = On(on[ACTION].resources, _passed_to(statement, learned[ACTION], settings))
+    groups: dict[On, list[str]] = {}
+    for each in sorted(set(on.values())):
+        groups[each] = _spelled(statement, {action for action, mine in on.items() if mine == each})
     return groups
+
+
+def _passed_to(statement: Statement, uses: Sequence[_Use], settings: Settings) -> tuple[str, ...]:
+    """Return the services that the calls passed roles to, if all are known and the statement says nothing of it."""
+    said = any(each.key.lower() == PASSED_TO.lower() for each in statement.conditions)
+    if said or settings.keep_resources or not all(use.call.passed_to for use in uses):
+        return ()
+    return tuple(sorted({service for use in uses for service in use.call.passed_to}))
 
 
 def _entries(statement: Statement) -> Resources:
@@ -219,20 +243,26 @@ def _reach(entry: str) -> int:
 # --- hold-out and writing -------------------------------------------------------------------------
 
 
-def _covered(statement: Statement, groups: Groups, action: str, arn: str) -> bool:
+def _covered(statement: Statement, groups: Groups, action: str, use: _Use) -> bool:
     """Whether the groups still allow a call wherever the statement did."""
-    mine = [entries for entries, names in groups.items() if actions(names).match(action)]
+    to = set(use.call.passed_to)
+    mine = [
+        on.resources
+        for on, names in groups.items()
+        if actions(names).match(action) and (not on.to or (to and to.issubset(on.to)))
+    ]
     if statement.not_resources or _entries(statement) in mine:
         return bool(mine)
     union = [resource_tokens(each, variables=statement.variables) for entries in mine for each in entries]
-    wanted = (resource_tokens(each, variables=statement.variables) for each in _within(statement, arn))
+    wanted = (resource_tokens(each, variables=statement.variables) for each in _within(statement, use.arn))
     return bool(mine) and all(included(each, union) for each in wanted)
 
 
 def _unchanged(statement: Statement, groups: Groups) -> bool:
-    if set(groups) != {_entries(statement)} or statement.not_actions:
+    whole = On(_entries(statement))
+    if set(groups) != {whole} or statement.not_actions:
         return False
-    return set(map(str.lower, groups[_entries(statement)])) == set(map(str.lower, statement.actions))
+    return set(map(str.lower, groups[whole])) == set(map(str.lower, statement.actions))
 
 
 def _write(written: Mapping[str, Any], groups: Groups, learned: Iterable[str]) -> Iterable[Mapping[str, Any]]:
@@ -240,20 +270,20 @@ def _write(written: Mapping[str, Any], groups: Groups, learned: Iterable[str]) -
 
     Sids are made unique in the policy by `role`.
     """
-    used = {entries for entries, names in groups.items() if any(map(actions(names).match, learned))}
+    used = {on for on, names in groups.items() if any(map(actions(names).match, learned))}
     ordered = sorted(groups.items(), key=lambda group: (group[0] not in used, group[1][0].lower()))
-    for at, (entries, names) in enumerate(ordered):
+    for at, (on, names) in enumerate(ordered):
         found: dict[str, Any] = {}
         for element, value in written.items():
             if element in {"Action", "NotAction"}:
                 found["Action"] = one_or_many(names)
             elif element == "Resource":
-                found["Resource"] = one_or_many(entries)
+                found["Resource"] = one_or_many(on.resources)
             elif element == "Sid" and at > 0:
-                found["Sid"] = f"{value}{at + 1 if entries in used else 'Kept'}"
+                found["Sid"] = f"{value}{at + 1 if on in used else 'Kept'}"
             else:
                 found[element] = value
-        yield found
+        yield with_equals(found, PASSED_TO, one_or_many(on.to)) if on.to else found
 
 
 def one_or_many(values: Sequence[str]) -> str | list[str]:

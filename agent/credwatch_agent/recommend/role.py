@@ -11,7 +11,7 @@ from typing import Any
 from credwatch_agent.iam.contain import contain
 from credwatch_agent.iam.document import Policy, parse
 from credwatch_agent.iam.evaluate import allowing
-from credwatch_agent.recommend.keep import lost
+from credwatch_agent.recommend.keep import believed, lost
 from credwatch_agent.recommend.model import (
     COPY,
     EDIT,
@@ -38,7 +38,7 @@ _SKIPPED = {
 
 def recommend(role: str, attached: Sequence[Attached], calls: Iterable[Call], settings: Settings) -> Recommendation:
     """Narrow all policies of the role `role` (an ARN or a name) to the calls that were observed."""
-    seen = tuple(calls)
+    seen = believed([each.policy for each in attached], calls)
     skipped = next((why for path, why in _SKIPPED.items() if path in role), "")
     policies: list[Recommended] = []
     notes: list[Note] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from credwatch_agent.compare import RoleView
+from credwatch_agent.compare.passed import passed_to
 from credwatch_agent.evidence import Gap, Reason, Signed, State
 from credwatch_agent.evidence import Settings as Window
 from credwatch_agent.recommend.model import Attached, Call, Recommendation, Settings
@@ -22,7 +23,8 @@ def calls(signed: Iterable[Signed]) -> Iterator[Call]:
             continue
         for action, resources in one.usage.authorizations:
             row = one.row
-            yield Call(action, resources, one.usage.detail, row.calls, row.first_ns, row.last_ns, number)
+            to = passed_to(action, resources, one.usage.facets)
+            yield Call(action, resources, one.usage.detail, row.calls, row.first_ns, row.last_ns, number, to)
 
 
 def trail_calls(signed: Iterable[Signed], view: RoleView) -> Iterator[Call]:

@@ -322,6 +322,7 @@ REFERENCE: tuple[tuple[str, str, Mapping[str, str]], ...] = (
         },
     ),
     (
+        # the operation's own documentation says it too, without the prefix: a test reads it again
         "keyspaces",
         "https://docs.aws.amazon.com/keyspaces/latest/APIReference/API_ListTagsForResource.html",
         {"ListTagsForResource": "cassandra:Select"},
@@ -351,7 +352,7 @@ REFERENCE: tuple[tuple[str, str, Mapping[str, str]], ...] = (
         },
     ),
     (
-        # the action keeps the name that the operation had
+        # the action keeps the name that the operation had: botocore 1.41 has it under that name, documented alike
         "securityhub",
         "https://docs.aws.amazon.com/service-authorization/latest/reference/list_securityhub.html",
         {"RegisterConnectorV2": "securityhub:ConnectorRegistrationsV2"},

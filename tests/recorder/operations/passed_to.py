@@ -1,19 +1,31 @@
-"""The services that operations pass a role to, as AWS documents them: the values of `iam:PassedToService`.
+"""The services that operations pass a role to, as AWS tells them: the values of `iam:PassedToService`.
 
-From the tables of API operations in the service authorization reference, the page of each client's
-service (`https://docs.aws.amazon.com/service-authorization/latest/reference/list_<service>.html`).
+`PASSED_TO` is from the tables of API operations in the service authorization reference, the page of each
+client's service (`https://docs.aws.amazon.com/service-authorization/latest/reference/list_<service>.html`).
 Only operations whose own entry there was read are named; `*` stands for the client's operations
 that are not named, where the entries of all were read. Where the reference leaves the value empty
 (CodeBuild's fleets, Cognito, Storage Gateway), and where the operation takes roles for several
-services of which it names one (RequestSpotFleet), nothing is claimed. Role trust policies are no
-source: a canary's role trusts Lambda and is passed to Synthetics.
+services of which it names one (RequestSpotFleet), nothing is claimed.
+
+Where the reference names the service of `CreateX` and not that of `UpdateX`, which takes roles in the same
+parameters, it is the same one, and the other way round: each pair of which it names both agrees.
+
+`POLICIES` are policies that AWS publishes, at
+`https://docs.aws.amazon.com/aws-managed-policy/latest/reference/<name>.html`, that allow an operation and the
+passing of roles to that service: what such a policy is written for would fail without. A test reads each again in
+moto's copy. Not taken: policies that name several services of which none is the operation's own, a
+second kind of role in the same operation, and policies that say otherwise than the reference (App Runner, AppStream's
+fleets, Image Builder).
+
+Role trust policies are no source: a canary's role trusts Lambda and is passed to Synthetics.
 """
 
 # ruff: noqa: E501  # names of AWS are as long as they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "apigateway": {"apigateway.amazonaws.com": "*"},
@@ -135,7 +147,178 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
 """By client: the services, with commas, and the operations that pass a role to them."""
 
 
-def passed_to(client: str) -> dict[str, str]:
-    """Return the services by operation, empty where none is documented."""
-    documented = PASSED_TO.get(client, {})
-    return {operation: services for services, listed in documented.items() for operation in listed.split()}
+POLICIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "aiops": {
+        "AIOpsConsoleAdminPolicy": ("aiops.amazonaws.com", "*"),
+    },
+    "apigatewayv2": {
+        "AmazonSageMakerPartnerServiceCatalogProductsCloudFormationServiceRolePolicy": (
+            "apigateway.amazonaws.com",
+            "*",
+        ),
+    },
+    "bedrock-agentcore": {
+        "BedrockAgentCoreFullAccess": ("bedrock-agentcore.amazonaws.com", "*"),
+    },
+    "bedrock-agentcore-control": {
+        "BedrockAgentCoreFullAccess": (
+            "bedrock-agentcore.amazonaws.com",
+            "CreateAgentRuntime CreateBrowser CreateCodeInterpreter CreateGateway CreateHarness CreateMemory CreateOnlineEvaluationConfig CreatePaymentManager UpdateAgentRuntime UpdateGateway UpdateHarness UpdateMemory UpdateOnlineEvaluationConfig UpdatePaymentManager",
+        ),
+    },
+    "budgets": {
+        "AWSBudgetsActionsWithAWSResourceControlAccess": ("budgets.amazonaws.com", "*"),
+    },
+    "cleanrooms": {
+        "AWSCleanRoomsFullAccess": ("cleanrooms.amazonaws.com", "*"),
+    },
+    "cleanroomsml": {
+        "AWSCleanRoomsMLFullAccess": ("cleanrooms-ml.amazonaws.com", "*"),
+    },
+    "cloudtrail": {
+        "AWSCloudTrail_FullAccess": ("cloudtrail.amazonaws.com", "StartImport"),
+    },
+    "databrew": {
+        "AwsGlueDataBrewFullAccessPolicy": ("databrew.amazonaws.com", "CreateRecipeJob UpdateRecipeJob"),
+    },
+    "datasync": {
+        "AWSDataSyncFullAccess": ("datasync.amazonaws.com", "*"),
+    },
+    "datazone": {
+        "AmazonDataZoneFullAccess": ("datazone.amazonaws.com", "CreateSubscriptionTarget UpdateSubscriptionTarget"),
+    },
+    "dax": {
+        "AmazonDynamoDBFullAccess": ("dax.amazonaws.com", "*"),
+    },
+    "dsql": {
+        "AmazonAuroraDSQLFullAccess": ("dsql.amazonaws.com", "*"),
+    },
+    "ecs": {
+        "AmazonECS_FullAccess": ("ecs-tasks.amazonaws.com", "RegisterDaemonTaskDefinition"),
+    },
+    "entityresolution": {
+        "AWSEntityResolutionConsoleFullAccess": ("entityresolution.amazonaws.com", "*"),
+    },
+    "forecast": {
+        "AmazonForecastFullAccess": ("forecast.amazonaws.com", "*"),
+    },
+    "frauddetector": {
+        "AmazonFraudDetectorFullAccessPolicy": ("frauddetector.amazonaws.com", "*"),
+    },
+    "guardduty": {
+        "AWSBackupServiceRolePolicyForScans": ("malware-protection.guardduty.amazonaws.com", "StartMalwareScan"),
+    },
+    "healthlake": {
+        "AmazonHealthLakeFullAccess": ("healthlake.amazonaws.com", "*"),
+    },
+    "inspector": {
+        "AmazonInspectorFullAccess": ("inspector.amazonaws.com", "*"),
+    },
+    "iot": {
+        "AWSIoTDeviceTesterForFreeRTOSFullAccess": (
+            "iot.amazonaws.com",
+            "CreateOTAUpdate CreateStream RegisterCACertificate UpdateCACertificate",
+        ),
+        "AWSIoTDeviceDefenderEnableIoTLoggingMitigationAction": ("iot.amazonaws.com", "SetV2LoggingOptions"),
+    },
+    "iotsitewise": {
+        "AWSIoTSiteWiseConsoleFullAccess": (
+            "iotsitewise.amazonaws.com",
+            "CreateBulkImportJob CreateDataset PutStorageConfiguration UpdateDataset",
+        ),
+    },
+    "kafka": {
+        "AmazonMSKFullAccess": ("kafka.amazonaws.com", "CreateReplicator"),
+    },
+    "kendra": {
+        "AmazonKendraFullAccess": ("kendra.amazonaws.com", "*"),
+    },
+    "logs": {
+        "CloudWatchOpenSearchDashboardsFullAccess": ("directquery.opensearchservice.amazonaws.com", "PutIntegration"),
+    },
+    "lookoutequipment": {
+        "AmazonLookoutEquipmentFullAccess": ("lookoutequipment.amazonaws.com", "*"),
+    },
+    "mediaconnect": {
+        "AWSElementalMediaConnectCreateFlow": (
+            "mediaconnect.amazonaws.com",
+            "AddFlowOutputs CreateFlow GrantFlowEntitlements",
+        ),
+    },
+    "medical-imaging": {
+        "AWSHealthImagingFullAccess": ("medical-imaging.amazonaws.com", "*"),
+    },
+    "neptune": {
+        "NeptuneFullAccess": ("rds.amazonaws.com", "*"),
+    },
+    "neptune-graph": {
+        "NeptuneConsoleFullAccess": ("neptune-graph.amazonaws.com", "CreateGraphUsingImportTask"),
+    },
+    "omics": {
+        "AmazonOmicsFullAccess": ("omics.amazonaws.com", "*"),
+    },
+    "personalize": {
+        "AmazonPersonalizeFullAccess": ("personalize.amazonaws.com", "*"),
+    },
+    "proton": {
+        "AWSProtonFullAccess": ("proton.amazonaws.com", "*"),
+    },
+    "s3files": {
+        "AmazonS3FilesFullAccess": ("elasticfilesystem.amazonaws.com", "*"),
+    },
+    "s3tables": {
+        "AmazonS3TablesFullAccess": (
+            "replication.s3tables.amazonaws.com",
+            "PutTableBucketReplication PutTableReplication",
+        ),
+    },
+    "sagemaker": {
+        "AmazonSageMakerFullAccess": (
+            "sagemaker.amazonaws.com",
+            "CreateAlgorithm CreateAutoMLJob CreateCompilationJob CreateDataQualityJobDefinition CreateDeviceFleet CreateEdgePackagingJob CreateFeatureGroup CreateFlowDefinition CreateHyperParameterTuningJob CreateImage CreateInferenceExperiment CreateInferenceRecommendationsJob CreateLabelingJob CreateMlflowTrackingServer CreateModelBiasJobDefinition CreateModelExplainabilityJobDefinition CreateModelPackage CreateModelQualityJobDefinition CreateMonitoringSchedule CreateOptimizationJob CreateTrainingJob RenderUiTemplate StartPipelineExecution UpdateDeviceFleet UpdateImage UpdateMonitoringSchedule",
+        ),
+    },
+    "sagemaker-geospatial": {
+        "AmazonSageMakerGeospatialFullAccess": ("sagemaker-geospatial.amazonaws.com", "*"),
+    },
+    "securityagent": {
+        "AWSTransformSecurityAgentExecutorAccess": ("securityagent.amazonaws.com", "CreateCodeReview"),
+    },
+    "transfer": {
+        "AWSTransferFullAccess": ("transfer.amazonaws.com", "*"),
+    },
+}
+"""By client and policy: the service, and the operations that pass a role to it; `*`: all that `PASSED_TO` does not name."""
+
+_TWINS = re.compile(r"(Create|Update|Modify|Replace)(\w+)")
+
+
+def passed_to(client: str, operations: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the services by operation, empty where none is documented. `operations`: those that pass a role, and where."""
+    found = {name: services for services, listed in PASSED_TO.get(client, {}).items() for name in listed.split()}
+    granted = {name: service for service, listed in POLICIES.get(client, {}).values() for name in listed.split()}
+    twins = {} if "*" in found else {name: to for name in operations if (to := _twin(name, operations, found))}
+    return {**granted, **twins, **found}
+
+
+def _twin(name: str, operations: Mapping[str, Sequence[str]], found: Mapping[str, str]) -> str:
+    """Return the services of the operation that makes what this one changes, or changes what it makes."""
+    for twin in twins(name, operations):
+        if name not in found and twin in found:
+            return found[twin]
+    return ""
+
+
+def twins(name: str, operations: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield the operations on the same resource that take roles in the same parameters."""
+    mine = _TWINS.fullmatch(name)
+    for other in operations:
+        theirs = _TWINS.fullmatch(other)
+        alike = mine and theirs and mine[2] == theirs[2] and "Create" in {mine[1], theirs[1]}
+        if alike and other != name and _names(operations[name]) == _names(operations[other]):
+            yield other
+
+
+def _names(paths: Sequence[str]) -> frozenset[str]:
+    """Return the names of parameters, the structures around them left out."""
+    return frozenset(re.sub(r"[\[\]{}]", "", path.rsplit(".", 1)[-1]).lower() for path in paths)

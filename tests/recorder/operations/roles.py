@@ -33,6 +33,7 @@ NOT_ROLES = {
     "role": {"grafana"},  # an assertion's attribute
     "roleArn": {"account-access"},  # asked for, not passed
     "roleAlias": None,  # a name of IoT, not a role
+    "Roles": {"budgets"},  # get a policy attached
     "SnowflakeRole": None,  # a role inside Snowflake
     "snowflakeRole": None,  # a role inside Snowflake
     "targetRoleArn": {"eks", "amp"},  # assumed across accounts by the first role
@@ -85,9 +86,10 @@ def passing(session: Any) -> dict[str, dict[str, Any]]:
     for client in sorted(session.get_available_services()):
         model = session.get_service_model(client)
         paths = {name: _paths(client, model.operation_model(name)) for name in sorted(model.operation_names)}
-        operations = {name: given[0] if len(given) == 1 else given for name, given in paths.items() if given}
-        if operations:
-            to = passed_to(client)
+        paths = {name: given for name, given in paths.items() if given}
+        if paths:
+            to = passed_to(client, paths)
+            operations = {name: given[0] if len(given) == 1 else given for name, given in paths.items()}
             found[client] = {**({"to": to} if to else {}), "operations": operations}
     return found
 
