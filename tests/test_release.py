@@ -15,6 +15,8 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from credwatch_agent.snapshot import save
 from examples.demo import agent
@@ -134,6 +136,14 @@ def test_the_bill_of_materials_holds_what_each_runs_on_and_nothing_of_its_tests(
             *refs,
             document["metadata"]["component"]["bom-ref"],
         }
+
+
+def test_the_bills_of_materials_are_valid_by_the_official_schema(tmp_path: Path) -> None:
+    assert sbom.main([str(tmp_path)]) == 0
+    schema = JsonStrictValidator(SchemaVersion.V1_6)
+    documents = [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()]
+    assert [schema.validate_str(document) for document in documents] == [None, None]
+    assert schema.validate_str(documents[0].replace('"library"', '"book"', 1)) is not None
 
 
 PINNED = {
