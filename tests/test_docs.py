@@ -12,9 +12,7 @@ from credwatch import cli as recorder
 from credwatch.settings import ROWS
 from credwatch_agent import cli as agent
 from docs import generate
-
-ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+from tests.documented import PAGES, ROOT
 
 
 @pytest.mark.parametrize("name", generate.PAGES)
