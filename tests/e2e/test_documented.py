@@ -79,6 +79,7 @@ NOT_RUN: Mapping[tuple[str, str], str] = {
     ("docs/recommend.md", "credwatch-agent watch ROLE"): SYNOPSIS,
     ("docs/run.md", "credwatch run -- celery"): "tests/recorder/coexist runs Celery, in an environment that has it",
     ("docs/scale.md", "flowchart"): PICTURE,
+    ("docs/security.md", "application ─▶"): PICTURE,
     ("docs/whoami.md", "credwatch whoami --json --pid"): "tests/recorder/test_whoami_cli.py asks by id",
     ("examples/aws-check/README.md", ""): f"{ACCOUNT}; tests/recorder/test_aws_check.py runs the script without one",
     ("examples/demo/README.md", "one EC2 instance"): PICTURE,
