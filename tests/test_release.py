@@ -24,7 +24,7 @@ from examples.demo.play import Files
 from requirements import sbom
 from tests.agent import worlds
 from tests.e2e.collector import free_port, until
-from tests.test_packaging import ROOT, SMOKE, run
+from tests.test_packaging import ROOT, SMOKE, interpreters, run
 
 SOURCES = ("credwatch", "agent", "credwatch.pth", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
 UV = Path(sys.executable).with_name("uv")
@@ -208,3 +208,17 @@ def test_the_agent_works_with_the_lowest_versions_that_it_declares(built: dict[s
     assert [(row["name"], row["calls"]) for row in report["services"]] == [("low", 1)]
     arguments = ("reader", "s3:GetObject", "arn:aws:s3:::photos/a", "--snapshot", files.snapshot)
     assert "allow" in run(binaries / "credwatch-agent", "explain", *arguments).lower()
+
+
+@pytest.mark.slow
+@pytest.mark.verify
+def test_the_recorders_fast_tests_pass_on_every_python_here(tmp_path: Path) -> None:
+    for number, interpreter in enumerate(interpreters()[1:]):
+        python = tmp_path / str(number) / "bin" / "python"
+        run(UV, "venv", "-q", "--python", interpreter, tmp_path / str(number))
+        run(UV, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt")
+        run(UV, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "-e", ROOT)
+        run(UV, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "-e", ROOT / "agent")
+        fast = ("-q", "-p", "no:cacheprovider", "-m", "not slow and not verify", ROOT / "tests" / "recorder")
+        said = run(python, "-m", "pytest", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", *fast)
+        print(interpreter, said.splitlines()[-1])
