@@ -14,7 +14,7 @@ JOBS ?= 2
 SOAK ?= agent
 
 help:    ## this list
-	@grep -E '^[a-z]+: .*##|^[a-z]+:    ##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+: .*##|^[a-z]+:    ##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(READY) $(ASYNC_READY)    ## the demo world, the report on it, a trace (KEEP=1 leaves the page running, KEEP=DIR keeps the agent's files); no Docker, no AWS account
 	$(BIN)/python -m examples.demo $(if $(filter 1,$(KEEP)),--page,$(if $(KEEP),--keep $(KEEP))) $(DEMO)

@@ -12,9 +12,7 @@ from credwatch import cli as recorder
 from credwatch.settings import ROWS
 from credwatch_agent import cli as agent
 from docs import generate
-
-ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+from tests.documented import PAGES, ROOT
 
 
 @pytest.mark.parametrize("name", generate.PAGES)
@@ -51,3 +49,20 @@ def test_no_page_names_a_machine_or_a_registry() -> None:
     forbidden = re.compile(r"/(?:work|root|home)/\w|index-url|files\.pythonhosted", re.IGNORECASE)
     for page in [*PAGES, ROOT / "Makefile", ROOT / "pyproject.toml", *(ROOT / "requirements").iterdir()]:
         assert not forbidden.search(page.read_text(encoding="utf-8")), page.name
+
+
+def test_each_threat_names_tests_that_exist_and_none_is_of_no_kind() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if re.match(r"\| [STRIDE ]+ \| ", line)]
+    assert {kind for row in rows for kind in row[0].split()} == set("STRIDE")
+    for _, threat, against, tests, *_ in rows:
+        assert against, threat
+        named = re.findall(r"`(tests/[\w/]+\.py)`", tests)
+        assert named, threat
+        assert [name for name in named if not (ROOT / name).exists()] == [], threat
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    shown = re.findall(r"^ +- ([\w./-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pages = sorted(page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md"))
+    assert sorted(shown) == pages

@@ -19,7 +19,7 @@ import yaml
 
 from credwatch import cli as recorder
 from credwatch_agent import cli as agent
-from tests.test_docs import PAGES, ROOT
+from tests.documented import PAGES, ROOT, blocks
 
 LANGUAGES: Mapping[str, Callable[[str], object]] = {
     # a line to be put into a document is one, too
@@ -29,18 +29,10 @@ LANGUAGES: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """Yield language and text of each code block of a page: fenced, or indented."""
-    text = page.read_text(encoding="utf-8")
-    yield from re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    unfenced = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    yield from (("", block) for block in re.findall(r"(?:^ {4}.*\n)+", unfenced, flags=re.MULTILINE))
-
-
 def commands(page: Path) -> Iterator[list[str]]:
     """Yield our commands in a page's code blocks, as words; `\\` joins lines, brackets of a usage are left out."""
-    for _, text in blocks(page):
-        for line in re.sub(r"\\\n\s*", " ", text).splitlines():
+    for block in blocks(page):
+        for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
             plain = line.strip().removeprefix("$ ").partition(" #")[0]
             for part in re.split(r"&&|\|\||[|;]", plain):
                 words = re.sub(r"[\[\]]", " ", part)
@@ -91,9 +83,9 @@ def test_commands_are_found_in_the_pages() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
 def test_snippets_parse(page: Path) -> None:
-    for language, text in blocks(page):
-        if language in LANGUAGES and "…" not in text and "..." not in text:
-            LANGUAGES[language](text)
+    for block in blocks(page):
+        if block.language in LANGUAGES and "…" not in block.text and "..." not in block.text:
+            LANGUAGES[block.language](block.text)
 
 
 def test_every_option_of_a_command_is_documented() -> None:

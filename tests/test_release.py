@@ -15,6 +15,8 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from credwatch_agent.snapshot import save
 from examples.demo import agent
@@ -22,7 +24,7 @@ from examples.demo.play import Files
 from requirements import sbom
 from tests.agent import worlds
 from tests.e2e.collector import free_port, until
-from tests.test_packaging import ROOT, SMOKE, floors, run
+from tests.test_packaging import ROOT, SMOKE, floors, interpreters, run
 
 SOURCES = ("credwatch", "agent", "credwatch.pth", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
 UV = Path(sys.executable).with_name("uv")
@@ -136,6 +138,14 @@ def test_the_bill_of_materials_holds_what_each_runs_on_and_nothing_of_its_tests(
         }
 
 
+def test_the_bills_of_materials_are_valid_by_the_official_schema(tmp_path: Path) -> None:
+    assert sbom.main([str(tmp_path)]) == 0
+    schema = JsonStrictValidator(SchemaVersion.V1_6)
+    documents = [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()]
+    assert [schema.validate_str(document) for document in documents] == [None, None]
+    assert schema.validate_str(documents[0].replace('"library"', '"book"', 1)) is not None
+
+
 PINNED = {
     "protobuf 4": (
         "opentelemetry-sdk==1.25.0",
@@ -198,3 +208,17 @@ def test_the_agent_works_with_the_lowest_versions_that_it_declares(built: dict[s
     assert [(row["name"], row["calls"]) for row in report["services"]] == [("low", 1)]
     arguments = ("reader", "s3:GetObject", "arn:aws:s3:::photos/a", "--snapshot", files.snapshot)
     assert "allow" in run(binaries / "credwatch-agent", "explain", *arguments).lower()
+
+
+@pytest.mark.slow
+@pytest.mark.verify
+def test_the_recorders_fast_tests_pass_on_every_python_here(tmp_path: Path) -> None:
+    for number, interpreter in enumerate(interpreters()[1:]):
+        python = tmp_path / str(number) / "bin" / "python"
+        run(UV, "venv", "-q", "--python", interpreter, tmp_path / str(number))
+        run(UV, "pip", "install", "-q", "--python", python, "--require-hashes", "-r", ROOT / "requirements" / "dev.txt")
+        run(UV, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "-e", ROOT)
+        run(UV, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "-e", ROOT / "agent")
+        fast = ("-q", "-p", "no:cacheprovider", "-m", "not slow and not verify", ROOT / "tests" / "recorder")
+        said = run(python, "-m", "pytest", "--rootdir", ROOT, "-c", ROOT / "pyproject.toml", *fast)
+        print(interpreter, said.splitlines()[-1])

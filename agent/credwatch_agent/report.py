@@ -284,6 +284,7 @@ def _counted(states: Iterable[State]) -> tuple[tuple[State, int], ...]:
 
 
 def _unknown(snapshot: Snapshot, joined: Joined, views: tuple[RoleView, ...]) -> Iterator[str]:
+    yield from _nobody(joined)
     yield from (missing.sentence for missing in snapshot.missing)
     for view in views:
         yield from view.problems
@@ -318,6 +319,14 @@ def _trust(view: RoleView) -> Iterator[str]:
             trusted(view.role.trust)
         except (ValueError, RecursionError):
             yield f"the trust policy of role `{view.role.name}` does not parse: who may assume it is not known"
+
+
+def _nobody(joined: Joined) -> Iterator[str]:
+    if not joined.places:
+        yield (
+            "no process has reported in the window: a first report comes a minute after the start or at the end of a "
+            "process; `credwatch doctor`, run as the service runs, says what keeps it"
+        )
 
 
 def _open_processes(joined: Joined) -> Iterator[str]:

@@ -121,11 +121,15 @@ def _not_on(environ: Mapping[str, str], settings: Settings) -> Line:
     )
 
 
+_OF_THE_AGENT = ("CREDWATCH_AGENT", "CREDWATCH_SERVE_")
+"""What the variables of the agent and of its Collector begin with: they may stand beside ours."""
+
+
 def misspelt(environ: Mapping[str, str]) -> Iterator[Line]:
     """Yield a warning for each CREDWATCH_ variable that is no setting."""
     known = [row.variable for row in ROWS.values()]
     for name in sorted(set(environ) - set(known)):
-        if name.startswith("CREDWATCH_") and not name.startswith("CREDWATCH_AGENT"):
+        if name.startswith("CREDWATCH_") and not name.startswith(_OF_THE_AGENT):
             close = difflib.get_close_matches(name, known, 1)
             fix = f"did you mean {close[0]}?" if close else ""
             yield Line("settings", "warning", f"{name} is no setting", fix)

@@ -429,6 +429,13 @@ def test_it_grants_nothing_new_breaks_nothing_and_made_again_changes_nothing(
     assert [each.document for each in again.policies] == [e.document for e in first.policies if e.change != "remove"]
 
 
+def test_a_resource_of_the_hold_out_that_may_be_anything_keeps_the_statement_that_may_allow_it() -> None:
+    document = {"Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:*:*:*:*"}]}
+    seen = [call("s3:GetObject", "arn:aws:s3:::b"), call("s3:GetObject", "a*b*k*1*x*", first=LATE)]
+    found = made([Attached.read("p", json.dumps(document))], *seen)
+    assert (found.claim.broken, found.claim.missed, found.policies[0].change) == (0, 1, "same")
+
+
 def test_a_request_that_is_checked_for_two_actions_is_one_call() -> None:
     copies = [
         Call(action, ("arn:aws:s3:::b/*",), "container", 3, 1, 2, request=7)

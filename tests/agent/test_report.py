@@ -152,6 +152,11 @@ def test_what_could_not_be_read_is_in_the_report_and_nothing_is_called_unused() 
     assert "unused" not in shown.replace("called unused", "").replace("call it unused", "")
 
 
+def test_where_nobody_reported_a_reader_is_told_what_to_do() -> None:
+    assert "`credwatch doctor`" in report(seen=Telemetry({}, (), ())).unknown[0]
+    assert "`credwatch doctor`" not in " ".join(report().unknown)
+
+
 def test_a_policy_that_does_not_parse_is_named_and_the_others_count() -> None:
     made = report(snapshot(GOOD, s.Policy("broken", "{")))
     assert any("`broken`" in sentence and "does not parse" in sentence for sentence in made.unknown)

@@ -15,7 +15,7 @@ from credwatch_agent.iam.context import EVERY_OTHER
 from credwatch_agent.iam.document import Statement, with_equals
 from credwatch_agent.iam.element import actions
 from credwatch_agent.iam.judge import applies
-from credwatch_agent.iam.pattern import Tokens, included, loosen, overlap, resource_tokens, tokens
+from credwatch_agent.iam.pattern import Tokens, included, loosen, overlap, partial_tokens, resource_tokens, tokens
 from credwatch_agent.iam.request import Request
 from credwatch_agent.recommend.model import Call, Settings
 
@@ -218,7 +218,7 @@ def _container(arn: str) -> str:
 
 def _within(statement: Statement, arn: str) -> Sequence[str]:
     """Return the ARN if an entry covers all of it, else the entries that meet it, as they were."""
-    wanted = resource_tokens(arn, variables=False)
+    wanted = partial_tokens(arn)
     entries = {each: resource_tokens(each, variables=statement.variables) for each in statement.resources}
     if any(included(wanted, [pattern]) for pattern in entries.values()):
         return [arn]
@@ -254,8 +254,8 @@ def _covered(statement: Statement, groups: Groups, action: str, use: _Use) -> bo
     if statement.not_resources or _entries(statement) in mine:
         return bool(mine)
     union = [resource_tokens(each, variables=statement.variables) for entries in mine for each in entries]
-    wanted = (resource_tokens(each, variables=statement.variables) for each in _within(statement, use.arn))
-    return bool(mine) and all(included(each, union) for each in wanted)
+    wanted = [resource_tokens(each, variables=statement.variables) for each in _within(statement, use.arn)]
+    return bool(mine and wanted) and all(included(each, union) for each in wanted)
 
 
 def _unchanged(statement: Statement, groups: Groups) -> bool:
