@@ -8,15 +8,15 @@ from xdist.scheduler import LoadScopeScheduling
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives a worker all tests of one demo world, and all of one module in e2e: what they share is started once.
+    """Gives a worker all tests of one demo world, and all of one module in e2e and bench: what they share is started once.
 
     Those of ClickHouse too, whose engine takes 400 MB and is one a process.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        world = re.search(r"\[(world=[\w-]+)", nodeid)
+        world = re.search(r"\[(world=[a-z]+(-\d+)?)", nodeid)  # what follows may be another parameter
         if world:
             return world[1]
         if "clickhouse" in nodeid:
             return "clickhouse"
-        return nodeid.partition("::")[0] if nodeid.startswith("tests/e2e/") else nodeid
+        return nodeid.partition("::")[0] if nodeid.startswith(("tests/e2e/", "tests/bench/")) else nodeid

@@ -258,15 +258,13 @@ def test_replays_duplicates_and_reordering_change_nothing(
 ) -> None:
     again = data.draw(st.lists(st.sampled_from(sent), max_size=4)) if sent else []
     shuffled = data.draw(st.permutations(sent + again))
-    store = kind.fresh()
-    for batch in shuffled:
-        store.put([batch])
-    assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
-    store.close()
-    store = kind.again()
-    store.put(sent)
-    assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
-    store.close()
+    with closing(kind.fresh()) as store:
+        for batch in shuffled:
+            store.put([batch])
+        assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
+    with closing(kind.again()) as store:
+        store.put(sent)
+        assert comparable(store.telemetry(since_ns)) == comparable(model(sent, since_ns))
 
 
 def everything(store: Store) -> object:
@@ -278,15 +276,14 @@ def everything(store: Store) -> object:
 @settings(max_examples=10)
 @given(st.lists(batches, max_size=4))
 def test_what_a_store_gives_makes_another_equal(kind: Kind, sent: list[Batch]) -> None:
-    store = kind.fresh()
-    store.put(sent)
-    with TemporaryDirectory() as directory:
-        other = SqliteStore.open(Path(directory, "db"))
-        other.put(store.batches())
-        assert comparable(other.telemetry()) == comparable(store.telemetry()) == comparable(model(sent))
-        assert everything(other) == everything(store)
-        other.close()
-    store.close()
+    with closing(kind.fresh()) as store:
+        store.put(sent)
+        with TemporaryDirectory() as directory:
+            other = SqliteStore.open(Path(directory, "db"))
+            other.put(store.batches())
+            assert comparable(other.telemetry()) == comparable(store.telemetry()) == comparable(model(sent))
+            assert everything(other) == everything(store)
+            other.close()
 
 
 DAY = 86_400 * 10**9
@@ -316,29 +313,28 @@ small_batches = batches.map(
 def test_folded_processes_keep_their_totals_and_late_replays_change_nothing(
     kind: Kind, sent: list[Batch], more: list[Batch], data: st.DataObject, before_ns: int
 ) -> None:
-    store = kind.fresh()
-    store.put(sent)
-    was = store.telemetry()
-    folded = {p.process_id for p in was.processes.values() if p.last_ns < before_ns}
-    assert store.retain(before_ns, 0).folded == len(folded)
-    now = store.telemetry()
-    assert in_all(now) == in_all(was)
-    assert not folded & now.processes.keys()
-    kept = was.processes.keys() - folded
-    assert {p: now.processes[p] for p in kept} == {p: was.processes[p] for p in kept}
+    with closing(kind.fresh()) as store:
+        store.put(sent)
+        was = store.telemetry()
+        folded = {p.process_id for p in was.processes.values() if p.last_ns < before_ns}
+        assert store.retain(before_ns, 0).folded == len(folded)
+        now = store.telemetry()
+        assert in_all(now) == in_all(was)
+        assert not folded & now.processes.keys()
+        kept = was.processes.keys() - folded
+        assert {p: now.processes[p] for p in kept} == {p: was.processes[p] for p in kept}
 
-    again = data.draw(st.permutations(sent))
-    late = sum(entry[0] in folded for entry in observations(again))
-    assert store.put(again) == late
-    assert comparable(store.telemetry()) == comparable(now)
-    assert store.retain(0, 0) == (0, 0)
-    # what is folded later goes into the same totals
-    store.put(more)
-    live = in_all(store.telemetry())
-    store.retain(DAY, 0)
-    assert in_all(store.telemetry()) == live
-    assert len(store.telemetry().processes) == len({p for p in store.telemetry().processes if p.startswith(TOTAL)})
-    store.close()
+        again = data.draw(st.permutations(sent))
+        late = sum(entry[0] in folded for entry in observations(again))
+        assert store.put(again) == late
+        assert comparable(store.telemetry()) == comparable(now)
+        assert store.retain(0, 0) == (0, 0)
+        # what is folded later goes into the same totals
+        store.put(more)
+        live = in_all(store.telemetry())
+        store.retain(DAY, 0)
+        assert in_all(store.telemetry()) == live
+        assert len(store.telemetry().processes) == len({p for p in store.telemetry().processes if p.startswith(TOTAL)})
 
 
 def test_totals_are_of_one_workload_and_day_and_exact_where_all_processes_ended(store: Store) -> None:
@@ -429,10 +425,9 @@ def store(kind: Kind) -> Iterator[Store]:
 @settings(max_examples=20)
 @given(st.lists(usages, max_size=5, unique=True))
 def test_every_usage_comes_back_as_it_was(kind: Kind, kept: list[Usage]) -> None:
-    store = kind.fresh()
-    store.put([Batch({}, tuple(UsagePoint("p", usage, 1, 1, 2) for usage in kept))])
-    assert {row.usage for row in store.telemetry().usage} == set(kept)
-    store.close()
+    with closing(kind.fresh()) as store:
+        store.put([Batch({}, tuple(UsagePoint("p", usage, 1, 1, 2) for usage in kept))])
+        assert {row.usage for row in store.telemetry().usage} == set(kept)
 
 
 def test_a_put_that_fails_keeps_none_of_its_batches(store: Store) -> None:
@@ -534,14 +529,13 @@ def test_a_fingerprint_is_looked_up_in_an_index(kind: Postgres) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["postgres"], indirect=True)
 def test_a_connection_that_broke_is_said_and_made_anew(kind: Postgres) -> None:
-    store = kind.fresh()
-    kind.disconnect_all()
-    with pytest.raises(StoreError, match="cannot be used: terminating connection"):
-        store.check()
-    store.put([Batch({}, (UsagePoint("p", Usage("sso"), 3, 1, 2),))])
-    reader = PostgresStore.open(kind.url, read_only=True)
-    with pytest.raises(StoreError, match="was opened to be read, and cannot be written"):
-        reader.put([Batch({}, (UsagePoint("p", Usage("sso"), 4, 1, 2),))])
-    assert [row.calls for row in reader.telemetry().usage] == [3]
-    reader.close()
-    store.close()
+    with closing(kind.fresh()) as store:
+        kind.disconnect_all()
+        with pytest.raises(StoreError, match="cannot be used: terminating connection"):
+            store.check()
+        store.put([Batch({}, (UsagePoint("p", Usage("sso"), 3, 1, 2),))])
+        reader = PostgresStore.open(kind.url, read_only=True)
+        with pytest.raises(StoreError, match="was opened to be read, and cannot be written"):
+            reader.put([Batch({}, (UsagePoint("p", Usage("sso"), 4, 1, 2),))])
+        assert [row.calls for row in reader.telemetry().usage] == [3]
+        reader.close()
