@@ -8,7 +8,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives a worker all tests of one demo world, and all of one module in e2e and bench: what they share is started once.
+    """Gives a worker all tests of one demo world, of one module in e2e and of the bench: what they share starts once.
 
     Those of ClickHouse too, whose engine takes 400 MB and is one a process.
     """
