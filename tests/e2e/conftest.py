@@ -8,7 +8,6 @@ import pytest
 
 from tests.e2e.worlds import WORLDS, Played, played_out
 
-
 # one seed is a sample of them in `make test`; all are in `make verify`
 _NAMED = [pytest.param(name, marks=pytest.mark.verify if name in {"seed-2", "seed-3"} else ()) for name in WORLDS]
 
