@@ -6,6 +6,7 @@ are blind, each a row with its reason. All edges (clock, environment, network) m
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import logging
@@ -148,7 +149,7 @@ class Instrumentation:
         self._observe_source = wrap(self._source_held)
         self._unlike: dict[str, str] = {}
         self._wrapped: list[tuple[type, str, Any, Any]] = []
-        self._asyncio = self._pooled = False
+        self._asyncio = self._pooled = self._followed = False
 
     # --- attaching
 
@@ -160,7 +161,7 @@ class Instrumentation:
         self._apply(self._seams())
 
     def detach(self) -> None:
-        """Undo `attach`; handlers that live on in clients do nothing any more."""
+        """Undo `attach`, in every session and client there is."""
         import botocore  # noqa: PLC0415
 
         try:
@@ -173,6 +174,7 @@ class Instrumentation:
                 setattr(owner, name, original)
         self._wrapped.clear()
         self.worker.close()
+        self.guard.wrap(self._unhook)()
         self.guard.tripped = True
 
     def _session_made(self, session: Any) -> None:
@@ -196,8 +198,23 @@ class Instrumentation:
     def hook(self, emitter: Any) -> None:
         """Follow the calls of a session or a client; a second time changes nothing."""
         _load_map()
+        self._followed = True
         for event, handler in self._events:
             emitter.register_first(event, handler, unique_id=f"{self._unique_id}-{event}")
+
+    def _unhook(self) -> None:
+        """Take our handlers from every emitter: they would keep all of this activation alive.
+
+        A client copies the emitter of its session and tells nobody, so they are looked for: once, where somebody
+        switches us off, and never in a call.
+        """
+        from botocore.hooks import BaseEventHooks  # noqa: PLC0415
+
+        followed, self._followed = self._followed, False
+        kinds = _kinds(BaseEventHooks)
+        for emitter in [one for one in gc.get_objects() if type(one) in kinds] if followed else ():
+            for event, _ in self._events:
+                emitter.unregister(event, unique_id=f"{self._unique_id}-{event}")
 
     def _apply(self, seams: Iterable[Seam]) -> None:
         """Wrap what looks as expected; what does not is left alone, and one warning says what is lost."""
@@ -324,6 +341,10 @@ class Instrumentation:
 
 _SIGN = ("operation_name", "request", "region_name", "signing_type")
 _AS_CALLED = 3  # arguments, the signer among them
+
+
+def _kinds(base: type) -> set[type]:
+    return {base}.union(*map(_kinds, base.__subclasses__()))
 
 
 def _observed(observe: Callable[..., object], original: Callable[..., Any]) -> Callable[..., Any]:
