@@ -81,3 +81,25 @@ def test_activations_that_ended_are_gone_and_emitters_are_as_they_were() -> None
     assert {type(part).__name__ for reference in ended if (part := reference()) is not None} == set()
     assert [handlers(emitter) for emitter in emitters[:2]] == before
     assert [ours(emitter) for emitter in emitters] == [0] * 52
+
+
+@pytest.mark.parametrize("number", [50, pytest.param(10_000, marks=pytest.mark.verify)])
+def test_any_number_of_dropped_clients_leaves_registry_and_ledger_as_small_as_one(
+    recording: Recording, number: int
+) -> None:
+    one, alive = session(), []
+    Stub().on(one.get_component("event_emitter"))
+    for _ in range(number):
+        made = one.create_client("sqs")
+        made.list_queues()
+        alive.append(weakref.ref(made))
+        del made
+        if len(alive) >= 1_000:
+            gc.collect()
+            alive = [reference for reference in alive if reference() is not None]
+    gc.collect()
+    assert [reference() for reference in alive if reference() is not None] == []
+    recorder, registry = recording.instrumentation.recorder, recording.instrumentation.registry
+    assert list(recording.counts().values()) == [number]
+    assert len(recording.instrumentation.ledger) == len(registry.sightings()) == len(registry.signers) == 1
+    assert (len(recorder._usages), len(recorder._routes)) == (1, 1)
