@@ -83,6 +83,23 @@ class Hanging(MemoryExport):
         return super().points(points, resource)
 
 
+class Calling(MemoryExport):
+    """A receiver that is reached through a call of AWS's: of a client of its own, which is followed like any other."""
+
+    def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
+        client("sqs").list_queues()
+        return super().points(points, resource)
+
+
+def test_an_exporter_that_calls_aws_does_not_call_itself_for_ever(attach: Callable[..., Recording]) -> None:
+    recording = attach(export=Calling())
+    client("s3").list_buckets()
+    held = recording.exported()
+    assert {(usage.operation, calls) for usage, calls in held.items()} == {("ListBuckets", 1)}
+    requests = len(recording.export.requests)
+    assert recording.outcomes() == {("ListBuckets", "allowed"): 1, ("ListQueues", "allowed"): requests}
+
+
 def test_a_receiver_and_a_metadata_endpoint_that_hang_hold_up_no_call(
     attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
