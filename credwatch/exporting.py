@@ -67,61 +67,78 @@ def headers_in(path: str, text: str) -> dict[str, str]:
     return headers
 
 
-def metric_exporter(settings: Settings, standard: Options) -> MetricExporter:
+Tell = Callable[[str], object]
+"""Says a sentence in the application's log, once."""
+
+
+def metric_exporter(settings: Settings, standard: Options, tell: Tell, environ: Mapping[str, str]) -> MetricExporter:
     """Return the exporter of points."""
-    if settings.target.protocol == "grpc":
+    target = settings.target
+    if target.protocol == "grpc":
+        if target.own:
+            from credwatch.channel import Points  # noqa: PLC0415
+
+            points: MetricExporter = _own_channel(Points, settings, target, tell)
+            return points
         from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415
 
-        return _exporter(grpc.OTLPMetricExporter, _grpc_options, settings, settings.target, standard)
+        return _exporter(grpc.OTLPMetricExporter, _grpc_options(target, standard))
     from opentelemetry.exporter.otlp.proto.http import metric_exporter as http  # noqa: PLC0415
 
-    return _exporter(http.OTLPMetricExporter, _http_options, settings, settings.target, standard)
+    return _exporter(http.OTLPMetricExporter, _http_options(settings, target, standard, tell, environ))
 
 
-def span_exporter(settings: Settings, standard: Options) -> SpanExporter:
+def span_exporter(settings: Settings, standard: Options, tell: Tell, environ: Mapping[str, str]) -> SpanExporter:
     """Return the exporter of spans, for a process that has no TracerProvider."""
-    if settings.spans_target.protocol == "grpc":
+    target = settings.spans_target
+    if target.protocol == "grpc":
+        if target.own:
+            from credwatch.channel import Spans  # noqa: PLC0415
+
+            spans: SpanExporter = _own_channel(Spans, settings, target, tell)
+            return spans
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
 
-        return _exporter(grpc.OTLPSpanExporter, _grpc_options, settings, settings.spans_target, standard)
+        return _exporter(grpc.OTLPSpanExporter, _grpc_options(target, standard))
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
 
-    return _exporter(http.OTLPSpanExporter, _http_options, settings, settings.spans_target, standard)
+    return _exporter(http.OTLPSpanExporter, _http_options(settings, target, standard, tell, environ))
 
 
 class Refused(Exception):
     """An exporter cannot be made in this environment; the text is the type of its error."""
 
 
-def _exporter(
-    make: Callable[..., Made],
-    options: Callable[[Settings, Target, Options], dict[str, Any]],
-    settings: Settings,
-    target: Target,
-    standard: Options,
-) -> Made:
+def _exporter(make: Callable[..., Made], options: dict[str, Any]) -> Made:
     quiet()  # its constructor speaks too, and may repeat what a variable holds
     known = inspect.signature(make).parameters  # older exporters know fewer
-    asked = {name: value for name, value in options(settings, target, standard).items() if name in known}
+    asked = {name: value for name, value in options.items() if name in known}
     try:
         return make(**asked)
     except Exception as error:  # noqa: BLE001 - whatever it reads in the environment beside
         raise Refused(type(error).__name__) from None
 
 
-def _http_options(settings: Settings, target: Target, standard: Options) -> dict[str, Any]:
-    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415 - only where something is exported
+def _http_options(
+    settings: Settings, target: Target, standard: Options, tell: Tell, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    import requests  # noqa: PLC0415 - only where something is exported
+    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415
+
+    from credwatch.answers import judge  # noqa: PLC0415
 
     if not target.own:
+        session = None if _signs(environ) else requests.Session()
+        if session is not None:
+            session.hooks["response"].append(judge(tell))
         return {
+            "session": session,
             "endpoint": target.url,
             "headers": standard.headers or _NO_HEADERS,
             "timeout": standard.timeout or TIMEOUT,
             "compression": Compression(standard.compression or "none"),
             **_certificates(standard),
         }
-    import requests  # noqa: PLC0415 - only where something is exported
-
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
 
     class Own(requests.Session):
@@ -131,6 +148,7 @@ def _http_options(settings: Settings, target: Target, standard: Options) -> dict
             return super().send(request, **options)
 
     session = Own()
+    session.hooks["response"].append(judge(tell))
     session.trust_env = False  # no proxy, no .netrc: this endpoint is on the host or named on purpose
     session.auth = _only(headers or _NO_HEADERS)
     return {
@@ -140,6 +158,13 @@ def _http_options(settings: Settings, target: Target, standard: Options) -> dict
         "session": session,
         "compression": Compression.Gzip,
     }
+
+
+def _signs(environ: Mapping[str, str]) -> bool:
+    """Return whether the application has the exporter take a session of its own, one that signs for example."""
+    return any(
+        name.startswith("OTEL_PYTHON_EXPORTER_OTLP_HTTP_") and name.endswith("CREDENTIAL_PROVIDER") for name in environ
+    )
 
 
 def _certificates(standard: Options) -> dict[str, str]:
@@ -167,35 +192,30 @@ def _only(headers: Mapping[str, str]) -> Callable[[PreparedRequest], PreparedReq
     return strip
 
 
-def _grpc_options(settings: Settings, target: Target, standard: Options) -> dict[str, Any]:
+def _grpc_options(target: Target, standard: Options) -> dict[str, Any]:
     import grpc  # noqa: PLC0415 - only where something is exported
 
-    if not target.own:
-        scheme = target.endpoint.partition("://")[0]
-        insecure = scheme == "http" or (scheme != "https" and standard.insecure)
-        return {
-            "endpoint": target.endpoint,
-            "headers": tuple((standard.headers or _NO_HEADERS).items()),
-            "timeout": standard.timeout or TIMEOUT,
-            "insecure": insecure,
-            "compression": grpc.Compression.Gzip if standard.compression == "gzip" else grpc.Compression.NoCompression,
-            **({} if insecure else _grpc_certificates(grpc, standard)),
-        }
-    headers = headers_of(settings.headers_file) if settings.headers_file else {}
-    options: dict[str, Any] = {
+    scheme = target.endpoint.partition("://")[0]
+    insecure = scheme == "http" or (scheme != "https" and standard.insecure)
+    return {
         "endpoint": target.endpoint,
-        "headers": tuple((headers or _NO_HEADERS).items()),
-        "timeout": TIMEOUT,
-        "insecure": target.endpoint.startswith("http://"),
-        "compression": grpc.Compression.Gzip,
-        # no proxy, as over HTTP; exporters before 1.36 have no such option
-        "channel_options": (("grpc.enable_http_proxy", 0),),
+        "headers": tuple((standard.headers or _NO_HEADERS).items()),
+        "timeout": standard.timeout or TIMEOUT,
+        "insecure": insecure,
+        "compression": grpc.Compression.Gzip if standard.compression == "gzip" else grpc.Compression.NoCompression,
+        **({} if insecure else _grpc_certificates(grpc, standard)),
     }
-    if not options["insecure"]:
-        # always given, or the exporter takes certificates and keys meant for another backend
+
+
+def _own_channel(make: Callable[..., Any], settings: Settings, target: Target, tell: Tell) -> Any:
+    import grpc  # noqa: PLC0415 - only where something is exported
+
+    headers = headers_of(settings.headers_file) if settings.headers_file else {}
+    credentials = None
+    if not target.endpoint.startswith("http://"):
         roots = Path(settings.certificate).read_bytes() if settings.certificate else None
-        options["credentials"] = grpc.ssl_channel_credentials(root_certificates=roots)
-    return options
+        credentials = grpc.ssl_channel_credentials(root_certificates=roots)
+    return make(target.endpoint, tuple(headers.items()), TIMEOUT, credentials, tell)
 
 
 def _grpc_certificates(grpc: Any, standard: Options) -> dict[str, Any]:
@@ -321,7 +341,7 @@ class OtlpExport:
                 return False
         return bool(result is MetricExportResult.SUCCESS)
 
-    def _made(self, make: Callable[[Settings, Options], Made], signal: str, *, own: bool) -> Made | None:
+    def _made(self, make: Callable[..., Made], signal: str, *, own: bool) -> Made | None:
         """Return a new exporter, or None, said once, where it cannot be made as the settings or the environment ask."""
         from credwatch.standard import Options, options  # noqa: PLC0415 - only where something is sent
 
@@ -331,7 +351,7 @@ class OtlpExport:
             self._tell(problem)
         try:
             with _suppressed():
-                made = make(self._settings, standard)
+                made = make(self._settings, standard, self._tell, self._environ)
         except Refused as error:
             self._tell(
                 f"OpenTelemetry's exporter refuses a value of the OTEL_EXPORTER_OTLP_* variables ({error}); "

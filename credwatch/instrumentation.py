@@ -6,12 +6,14 @@ are blind, each a row with its reason. All edges (clock, environment, network) m
 
 from __future__ import annotations
 
+import gc
 import importlib
+import inspect
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,12 +46,38 @@ TESTED_BOTOCORE = ((1, 34), (1, 45))
 
 
 class Seam(NamedTuple):
-    """A method that is wrapped because events do not show what it knows."""
+    """A method that is wrapped because events do not show what it knows.
 
-    owner: type
+    `expects` are the parameters after the first that what observes it relies on. The wrapper itself hands on whatever
+    it is given: no signature can make it raise.
+    """
+
+    module: str
+    owner: str
     name: str
     wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]
     reason: str
+    expects: tuple[str, ...] = ()
+    asynchronous: bool = False
+
+    def holder(self) -> type | None:
+        """Return the class that has the method, None where it looks otherwise than expected: then it stays as it is."""
+        try:
+            holder: type = getattr(importlib.import_module(self.module), self.owner)
+            method = holder.__dict__[self.name]
+            found = list(inspect.signature(method).parameters.values())
+        except (ImportError, AttributeError, KeyError, TypeError, ValueError):
+            return None
+        if isinstance(method, staticmethod):
+            return None
+        names = tuple(one.name for one in found if one.kind is one.POSITIONAL_OR_KEYWORD)[1:]
+        if any(one.kind is one.VAR_POSITIONAL for one in found):  # another tool's wrapper: it takes what comes
+            return holder if names == self.expects[: len(names)] else None
+        same = names[: len(self.expects)] == self.expects
+        return holder if same and inspect.iscoroutinefunction(method) is self.asynchronous else None
+
+    def __str__(self) -> str:
+        return f"{self.owner}.{self.name}"
 
 
 class Instrumentation:
@@ -115,11 +143,13 @@ class Instrumentation:
             ("after-call", self.recorder.answered),
             ("after-call-error", self.recorder.failed),
         )
+        self._observe_sign = wrap(self._request_signed)
         self._observe_container = wrap(self._container_answered)
         self._observe_imds = wrap(self._imds_answered)
         self._observe_source = wrap(self._source_held)
+        self._unlike: dict[str, str] = {}
         self._wrapped: list[tuple[type, str, Any, Any]] = []
-        self._asyncio = self._pooled = False
+        self._asyncio = self._pooled = self._followed = False
 
     # --- attaching
 
@@ -128,11 +158,10 @@ class Instrumentation:
         import botocore  # noqa: PLC0415 - the recorder is imported without it
 
         botocore.register_initializer(self._session_made)
-        for seam in self._seams():
-            self._wrap(seam)
+        self._apply(self._seams())
 
     def detach(self) -> None:
-        """Undo `attach`; handlers that live on in clients do nothing any more."""
+        """Undo `attach`, in every session and client there is."""
         import botocore  # noqa: PLC0415
 
         try:
@@ -145,6 +174,7 @@ class Instrumentation:
                 setattr(owner, name, original)
         self._wrapped.clear()
         self.worker.close()
+        self.guard.wrap(self._unhook)()
         self.guard.tripped = True
 
     def _session_made(self, session: Any) -> None:
@@ -155,181 +185,146 @@ class Instrumentation:
         """Hook aiobotocore once it is there: it has a signer and fetchers of its own."""
         if not self._asyncio and "aiobotocore.session" in sys.modules:
             self._asyncio = True
-            for seam in self._asyncio_seams():
-                self._wrap(seam)
+            self._apply(self._asyncio_seams())
 
     def attach_pool(self, close: Callable[[], object]) -> None:
         """See that workers of billiard's pools (Celery's among them) `close`: they leave without a finalizer."""
         pool = sys.modules.get("billiard.pool")
         if pool is not None and not self._pooled:
             self._pooled = True
-            self._wrap(Seam(pool.Worker, "_do_exit", partial(_around_exit, close), "how many calls a worker made"))
+            exit_of = partial(_around_exit, close)
+            self._apply([Seam("billiard.pool", "Worker", "_do_exit", exit_of, "how many calls a worker made")])
 
     def hook(self, emitter: Any) -> None:
         """Follow the calls of a session or a client; a second time changes nothing."""
         _load_map()
+        self._followed = True
         for event, handler in self._events:
             emitter.register_first(event, handler, unique_id=f"{self._unique_id}-{event}")
 
-    def _wrap(self, seam: Seam) -> None:
-        original = seam.owner.__dict__.get(seam.name)
-        if original is None:
+    def _unhook(self) -> None:
+        """Take our handlers from every emitter: they would keep all of this activation alive.
+
+        A client copies the emitter of its session and tells nobody, so they are looked for: once, where somebody
+        switches us off, and never in a call.
+        """
+        from botocore.hooks import BaseEventHooks  # noqa: PLC0415
+
+        followed, self._followed = self._followed, False
+        kinds = _kinds(BaseEventHooks)
+        for emitter in [one for one in gc.get_objects() if type(one) in kinds] if followed else ():
+            for event, _ in self._events:
+                emitter.unregister(event, unique_id=f"{self._unique_id}-{event}")
+
+    def _apply(self, seams: Iterable[Seam]) -> None:
+        """Wrap what looks as expected; what does not is left alone, and one warning says what is lost."""
+        unlike: dict[str, str] = {}
+        for seam in seams:
+            holder = seam.holder()
+            if holder is None:
+                unlike[str(seam)] = seam.reason
+                continue
+            original = holder.__dict__[seam.name]
+            wrapper = seam.wrapper(original)
+            setattr(holder, seam.name, wrapper)
+            self._wrapped.append((holder, seam.name, wrapper, original))
+        if unlike:
+            self._unlike.update(unlike)
+            package = seam.module.partition(".")[0]
+            version = getattr(sys.modules.get(package), "__version__", "of unknown version")
             logger.warning(
-                "credwatch: this %s has no %s.%s; %s stays unknown",
-                seam.owner.__module__.partition(".")[0],
-                seam.owner.__name__,
-                seam.name,
-                seam.reason,
+                "credwatch: in this %s (%s) these are missing or not as expected, and left alone: %s; unknown stay: %s",
+                package,
+                version,
+                ", ".join(unlike),
+                ", ".join(unlike.values()),
             )
-            return
-        wrapper = seam.wrapper(original)
-        setattr(seam.owner, seam.name, wrapper)
-        self._wrapped.append((seam.owner, seam.name, wrapper, original))
 
     def _seams(self) -> tuple[Seam, ...]:
-        from botocore.credentials import AssumeRoleCredentialFetcher  # noqa: PLC0415
-        from botocore.signers import RequestSigner  # noqa: PLC0415
-        from botocore.utils import ContainerMetadataFetcher, InstanceMetadataFetcher  # noqa: PLC0415
-
         return (
-            Seam(RequestSigner, "sign", self._around_sign, "which key signed"),
-            Seam(ContainerMetadataFetcher, "retrieve_full_uri", self._around_container, "the task's role"),
-            Seam(InstanceMetadataFetcher, "_get_credentials", self._around_imds, "the instance's role"),
-            Seam(AssumeRoleCredentialFetcher, "_create_client", self._around_source, "where a profile's chain begins"),
-        )
-
-    def _asyncio_seams(self) -> tuple[Seam, ...]:
-        from aiobotocore.credentials import AioAssumeRoleCredentialFetcher  # noqa: PLC0415
-        from aiobotocore.signers import AioRequestSigner  # noqa: PLC0415
-        from aiobotocore.utils import AioContainerMetadataFetcher, AioInstanceMetadataFetcher  # noqa: PLC0415
-
-        return (
-            Seam(AioRequestSigner, "sign", self._around_async_sign, "which key signed"),
-            Seam(AioContainerMetadataFetcher, "retrieve_full_uri", self._around_async_container, "the task's role"),
-            Seam(AioInstanceMetadataFetcher, "_get_credentials", self._around_async_imds, "the instance's role"),
+            Seam("botocore.signers", "RequestSigner", "sign", self._around_sign, "which key signed", _SIGN),
             Seam(
-                AioAssumeRoleCredentialFetcher,
+                "botocore.utils",
+                "ContainerMetadataFetcher",
+                "retrieve_full_uri",
+                partial(_observed, self._observe_container),
+                "the task's role",
+                ("full_url",),
+            ),
+            Seam(
+                "botocore.utils",
+                "InstanceMetadataFetcher",
+                "_get_credentials",
+                partial(_observed, self._observe_imds),
+                "the instance's role",
+                ("role_name",),
+            ),
+            Seam(
+                "botocore.credentials",
+                "AssumeRoleCredentialFetcher",
                 "_create_client",
-                self._around_async_source,
+                partial(_observed, self._observe_source),
                 "where a profile's chain begins",
             ),
         )
 
+    def _asyncio_seams(self) -> tuple[Seam, ...]:
+        """aiobotocore's twins of the same methods."""
+        observers: list[Any] = [self._observe_sign, self._observe_container, self._observe_imds, self._observe_source]
+        return tuple(
+            seam._replace(
+                module=f"aio{seam.module}",
+                owner=f"Aio{seam.owner}",
+                wrapper=partial(_awaited, observe),
+                asynchronous=True,
+            )
+            for seam, observe in zip(self._seams(), observers, strict=True)
+        )
+
     def missing(self) -> dict[str, str]:
-        """Return method -> what stays unknown, for each seam that the installed botocore does not have."""
-        return {f"{s.owner.__name__}.{s.name}": s.reason for s in self._seams() if s.name not in s.owner.__dict__}
+        """Return method -> what stays unknown, for each seam that does not look as expected in the botocore here."""
+        return {**{str(seam): seam.reason for seam in self._seams() if seam.holder() is None}, **self._unlike}
 
     # --- what the seams see
 
     def _around_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        signed = self.recorder.signed
+        signed, observe = self.recorder.signed, self._observe_sign
 
-        def sign(
-            signer: Any,
-            operation_name: Any,
-            request: Any,
-            region_name: Any = None,
-            signing_type: Any = "standard",
-            *args: Any,
-            **kwargs: Any,
-        ) -> Any:
-            if args or kwargs:
-                result = original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
-            else:  # as botocore calls it: what is unpacked is dear
-                result = original(signer, operation_name, request, region_name, signing_type)
-            signed(signer, operation_name, request, signing_type)
+        def sign(*args: Any, **kwargs: Any) -> Any:
+            if kwargs or len(args) != _AS_CALLED:
+                result = original(*args, **kwargs)
+                observe(result, *args, **kwargs)
+                return result
+            signer, operation_name, request = args  # as botocore calls it: what is unpacked is dear
+            result = original(signer, operation_name, request)
+            signed(signer, operation_name, request, "standard")
             return result
 
         return sign
 
-    def _around_async_sign(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        signed = self.recorder.signed
+    def _request_signed(
+        self,
+        _: Any,
+        signer: Any,
+        operation_name: Any,
+        request: Any,
+        region_name: object = None,
+        signing_type: object = "standard",
+        *__: object,
+        **___: object,
+    ) -> None:
+        self.recorder.signed(signer, operation_name, request, signing_type)
 
-        async def sign(
-            signer: Any,
-            operation_name: Any,
-            request: Any,
-            region_name: Any = None,
-            signing_type: Any = "standard",
-            *args: Any,
-            **kwargs: Any,
-        ) -> Any:
-            result = await original(signer, operation_name, request, region_name, signing_type, *args, **kwargs)
-            signed(signer, operation_name, request, signing_type)
-            return result
-
-        return sign
-
-    def _around_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_container
-
-        def retrieve_full_uri(fetcher: Any, full_url: str, *args: Any, **kwargs: Any) -> Any:
-            answer = original(fetcher, full_url, *args, **kwargs)
-            observe(answer, full_url)
-            return answer
-
-        return retrieve_full_uri
-
-    def _around_async_container(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_container
-
-        async def retrieve_full_uri(fetcher: Any, full_url: str, *args: Any, **kwargs: Any) -> Any:
-            answer = await original(fetcher, full_url, *args, **kwargs)
-            observe(answer, full_url)
-            return answer
-
-        return retrieve_full_uri
-
-    def _container_answered(self, answer: Any, url: str) -> None:
+    def _container_answered(self, answer: Any, _: object, full_url: str, *__: object, **___: object) -> None:
         if isinstance(answer, Mapping) and "AccessKeyId" in answer:
             role, account = str(answer.get("RoleArn") or ""), str(answer.get("AccountId") or "")
-            self.registry.container(str(answer["AccessKeyId"]), url, role, account)
+            self.registry.container(str(answer["AccessKeyId"]), full_url, role, account)
 
-    def _around_imds(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_imds
-
-        def _get_credentials(fetcher: Any, role_name: str, *args: Any, **kwargs: Any) -> Any:
-            answer = original(fetcher, role_name, *args, **kwargs)
-            observe(fetcher, answer, role_name)
-            return answer
-
-        return _get_credentials
-
-    def _around_async_imds(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_imds
-
-        async def _get_credentials(fetcher: Any, role_name: str, *args: Any, **kwargs: Any) -> Any:
-            answer = await original(fetcher, role_name, *args, **kwargs)
-            observe(fetcher, answer, role_name)
-            return answer
-
-        return _get_credentials
-
-    def _imds_answered(self, fetcher: Any, answer: Any, role_name: str) -> None:
+    def _imds_answered(self, answer: Any, fetcher: Any, role_name: str, *_: object, **__: object) -> None:
         if isinstance(answer, Mapping) and "AccessKeyId" in answer:
             self.registry.imds(str(answer["AccessKeyId"]), fetcher.get_base_url().rstrip("/"), role_name)
 
-    def _around_source(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_source
-
-        def _create_client(fetcher: Any, *args: Any, **kwargs: Any) -> Any:
-            client = original(fetcher, *args, **kwargs)
-            observe(fetcher)
-            return client
-
-        return _create_client
-
-    def _around_async_source(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        observe = self._observe_source
-
-        async def _create_client(fetcher: Any, *args: Any, **kwargs: Any) -> Any:
-            client = await original(fetcher, *args, **kwargs)
-            observe(fetcher)
-            return client
-
-        return _create_client
-
-    def _source_held(self, fetcher: Any) -> None:
+    def _source_held(self, _: object, fetcher: Any, *__: object, **___: object) -> None:
         credentials = fetcher._source_credentials
         method = getattr(credentials, "method", None) or ""
         self.registry.held(key_of(credentials), method, told(credentials, method))
@@ -342,6 +337,36 @@ class Instrumentation:
         self.registry.forked()
         self.recorder.forked()
         self.worker.forked()
+
+
+_SIGN = ("operation_name", "request", "region_name", "signing_type")
+_AS_CALLED = 3  # arguments, the signer among them
+
+
+def _kinds(base: type) -> set[type]:
+    return {base}.union(*map(_kinds, base.__subclasses__()))
+
+
+def _observed(observe: Callable[..., object], original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `original`, whose answer and arguments are shown to `observe`, which is guarded."""
+
+    def seam(*args: Any, **kwargs: Any) -> Any:
+        answer = original(*args, **kwargs)
+        observe(answer, *args, **kwargs)
+        return answer
+
+    return seam
+
+
+def _awaited(observe: Callable[..., object], original: Callable[..., Any]) -> Callable[..., Any]:
+    """As `_observed`, of a method that is awaited."""
+
+    async def seam(*args: Any, **kwargs: Any) -> Any:
+        answer = await original(*args, **kwargs)
+        observe(answer, *args, **kwargs)
+        return answer
+
+    return seam
 
 
 def _around_exit(close: Callable[[], object], original: Callable[..., Any]) -> Callable[..., Any]:

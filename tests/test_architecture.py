@@ -38,7 +38,9 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "counter": {"semconv", "reporting"},
     "reporting": {"semconv", "provenance", "recorder", "telemetry"},
     "standard": set(),
-    "exporting": {"semconv", "settings", "standard", "telemetry"},
+    "answers": set(),
+    "channel": {"answers"},
+    "exporting": {"answers", "channel", "semconv", "settings", "standard", "telemetry"},
     "worker": {
         "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload", "advice",
         "counter",

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -23,13 +24,10 @@ GUARDS = frozenset(
     {
         # the seams' wrappers: they call the original and one guarded function, and nothing else
         "Instrumentation._around_sign.<locals>.sign",
-        "Instrumentation._around_container.<locals>.retrieve_full_uri",
-        "Instrumentation._around_imds.<locals>._get_credentials",
-        "Instrumentation._around_source.<locals>._create_client",
-        "Instrumentation._around_async_sign.<locals>.sign",
-        "Instrumentation._around_async_container.<locals>.retrieve_full_uri",
-        "Instrumentation._around_async_imds.<locals>._get_credentials",
-        "Instrumentation._around_async_source.<locals>._create_client",
+        "_observed.<locals>.seam",
+        "_awaited.<locals>.seam",
+        "_observed",
+        "_awaited",
         "_around_exit.<locals>._do_exit",
         # what guards: their first and only statement is `try`, or they wrap
         "Guard.wrap.<locals>.guarded",
@@ -174,7 +172,8 @@ def unexercised(instrumentation: Instrumentation, path: set[Function], *, asynch
     rows = instrumentation._asyncio_seams() if asynchronous else instrumentation._seams()
     missing = {handler.__qualname__ for _, handler in instrumentation._events} - names
     for seam in rows:
-        inside = f"{seam.wrapper.__qualname__}.<locals>."
-        if not any(name.startswith(inside) or name == f"<locals>.{seam.name}" for name in names):
-            missing.add(f"{seam.owner.__name__}.{seam.name}")
+        # what observes: each has a name of its own, the wrappers around it share one
+        observes = seam.wrapper.args[0] if isinstance(seam.wrapper, partial) else instrumentation._observe_sign
+        if observes.__qualname__ not in names:
+            missing.add(str(seam))
     return missing

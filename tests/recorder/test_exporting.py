@@ -40,6 +40,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.got: list[tuple[str, dict[str, str]]] = []
+        self.kind, self.body = "", b""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,8 +50,11 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.got.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         self.send_response(200)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(self.server.body)))
+        if self.server.kind:
+            self.send_header("Content-Type", self.server.kind)
         self.end_headers()
+        self.wfile.write(self.server.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
@@ -129,6 +133,7 @@ class Collector:
 
     def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
         self.got: list[tuple[str, dict[str, Any]]] = []
+        self.rejects = 0
         self._server = grpc.server(futures.ThreadPoolExecutor(1))
         metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(  # type: ignore[no-untyped-call]
             self._service("metrics", metrics_service_pb2_grpc.MetricsServiceServicer, metrics_service_pb2), self._server
@@ -143,11 +148,14 @@ class Collector:
 
     def _service(self, signal: str, base: type, messages: Any) -> Any:
         answer = getattr(messages, "ExportMetricsServiceResponse", None) or messages.ExportTraceServiceResponse
-        got = self.got
 
         def export(_: object, __: object, context: Any) -> object:
-            got.append((signal, dict(context.invocation_metadata())))
-            return answer()
+            self.got.append((signal, dict(context.invocation_metadata())))
+            made = answer()
+            if self.rejects:
+                field = "rejected_data_points" if signal == "metrics" else "rejected_spans"
+                setattr(made.partial_success, field, self.rejects)
+            return made
 
         return type("Service", (base,), {"Export": export})()
 
@@ -327,10 +335,77 @@ def test_what_an_exporter_itself_refuses_is_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "sentinel")  # gRPC's reads it, asked or not
-    export = OtlpExport(Settings(endpoint="http://127.0.0.1:9", protocol="grpc"), "1")
+    export = OtlpExport(Settings(otlp_endpoint="http://127.0.0.1:9", otlp_protocol="grpc"), "1", environ={})
     assert (export.points([POINT], {}), export.points([POINT], {})) == (False, False)
     (record,) = caplog.records
     assert "refuses a value of the OTEL_EXPORTER_OTLP_* variables (ValueError)" in record.getMessage()
+
+
+@pytest.mark.parametrize("end", [end for _, end, *_ in ROWS])
+def test_our_own_endpoint_by_grpc_reads_no_standard_variable(
+    end: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for signal in ("", "METRICS_", "TRACES_"):
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}{end}", "sentinel")
+    with Collector() as collector:
+        export = OtlpExport(Settings(endpoint=f"http://127.0.0.1:{collector.port}", protocol="grpc"), "1")
+        assert (export.points([POINT], {}), span(export)) == (True, True)
+    assert [signal for signal, _ in collector.got] == ["metrics", "traces"]
+    assert "sentinel" not in str(collector.got)
+    assert caplog.records == []
+
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json; charset=utf-8"
+REJECTS = metrics_service_pb2.ExportMetricsServiceResponse()
+REJECTS.partial_success.rejected_data_points = 1
+REJECTED = "credwatch: the receiver rejected a part of what it was sent; its own log says why"
+NO_RECEIVER = "credwatch: what answers at the configured endpoint is no OTLP receiver; counts are kept and sent again"
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "body", "delivered", "said"),
+    [
+        (PROTOBUF, b"", True, []),
+        ("text/html", b"", True, []),
+        (JSON, b"{}", True, []),
+        (JSON, b'{"partialSuccess":{}}', True, []),
+        (PROTOBUF, REJECTS.SerializeToString(), True, [REJECTED]),
+        (JSON, b'{"partialSuccess":{"rejectedDataPoints":"1"}}', True, [REJECTED]),
+        (JSON, b'{"partialSuccess":{"rejectedSpans":2}}', True, [REJECTED]),
+        ("text/html; charset=utf-8", b"<html>Sign in</html>", False, [NO_RECEIVER]),
+        ("", b"<html>Sign in</html>", False, [NO_RECEIVER]),
+        (PROTOBUF, b"<html>Sign in</html>", False, [NO_RECEIVER]),
+        (JSON, b"<html>Sign in</html>", False, [NO_RECEIVER]),
+        (JSON, b"[1]", False, [NO_RECEIVER]),
+        (JSON, b'{"partialSuccess":7}', False, [NO_RECEIVER]),
+    ],
+)
+def test_an_answer_is_success_only_if_it_is_one_of_otlp(
+    server: Server,
+    caplog: pytest.LogCaptureFixture,
+    own: bool,
+    kind: str,
+    body: bytes,
+    delivered: bool,
+    said: list[str],
+) -> None:
+    server.kind, server.body = kind, body
+    settings = Settings(endpoint=server.url) if own else Settings(otlp_endpoint=server.url)
+    export = OtlpExport(settings, "1", environ={})
+    assert [export.points([POINT], {}), export.points([POINT], {}), span(export)] == [delivered] * 3
+    assert [record.getMessage() for record in caplog.records] == said
+    assert len(server.got) == 3  # sent again when it is due, not at once
+
+
+@pytest.mark.parametrize("signal", ["metrics", "traces"])
+def test_what_a_receiver_rejects_by_grpc_is_said_once(signal: str, caplog: pytest.LogCaptureFixture) -> None:
+    with Collector() as collector:
+        collector.rejects = 3
+        export = OtlpExport(Settings(endpoint=f"http://127.0.0.1:{collector.port}", protocol="grpc"), "1")
+        for _ in range(2):
+            assert export.points([POINT], {}) if signal == "metrics" else span(export)
+    assert [record.getMessage() for record in caplog.records] == [REJECTED]
 
 
 def test_an_endpoint_for_spans_alone_gets_no_counts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

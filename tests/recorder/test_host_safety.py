@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 from botocore.signers import RequestSigner
@@ -80,6 +81,23 @@ class Hanging(MemoryExport):
         self.asked.set()
         self.let_go.wait()
         return super().points(points, resource)
+
+
+class Calling(MemoryExport):
+    """A receiver that is reached through a call of AWS's: of a client of its own, which is followed like any other."""
+
+    def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
+        client("sqs").list_queues()
+        return super().points(points, resource)
+
+
+def test_an_exporter_that_calls_aws_does_not_call_itself_for_ever(attach: Callable[..., Recording]) -> None:
+    recording = attach(export=Calling())
+    client("s3").list_buckets()
+    held = recording.exported()
+    assert {(usage.operation, calls) for usage, calls in held.items()} == {("ListBuckets", 1)}
+    requests = len(recording.export.requests)
+    assert recording.outcomes() == {("ListBuckets", "allowed"): 1, ("ListQueues", "allowed"): requests}
 
 
 def test_a_receiver_and_a_metadata_endpoint_that_hang_hold_up_no_call(
@@ -194,6 +212,137 @@ def test_a_seam_that_is_missing_is_said_and_the_rest_works(
     assert "InstanceMetadataFetcher._get_credentials" in caplog.text
 
 
+# --- a botocore that is not one of the tested -------------------------------------------------------------
+
+
+def renamed_sign(original: Any) -> Any:
+    def sign(  # type: ignore[no-untyped-def]  # as botocore's
+        self, operation, aws_request, region=None, kind="standard", expires_in=None, signing_name=None
+    ):
+        return original(self, operation, aws_request, region, kind, expires_in, signing_name)
+
+    return sign
+
+
+def keyword_sign(original: Any) -> Any:
+    def sign(self, *, operation_name, request, **more):  # type: ignore[no-untyped-def]
+        return original(self, operation_name, request, **more)
+
+    return sign
+
+
+def grown_sign(original: Any) -> Any:
+    def sign(  # type: ignore[no-untyped-def]
+        self, operation_name, request, region_name=None, signing_type="standard", *rest, checksum=None, **more
+    ):
+        assert checksum is None
+        return original(self, operation_name, request, region_name, signing_type, *rest, **more)
+
+    return sign
+
+
+def renamed_url(original: Any) -> Any:
+    return lambda self, uri, headers=None: original(self, uri, headers)
+
+
+def renamed_role(original: Any) -> Any:
+    return lambda self, profile, imds_token=None: original(self, profile, imds_token)
+
+
+def asynchronous(original: Any) -> Any:
+    async def method(self: Any, role_name: str, token: Any = None) -> Any:
+        return original(self, role_name, token)
+
+    return method
+
+
+OTHER_BOTOCORES = [
+    pytest.param(RequestSigner, "sign", renamed_sign, "which key signed", id="renamed"),
+    pytest.param(RequestSigner, "sign", keyword_sign, "which key signed", id="keywords"),
+    pytest.param(RequestSigner, "sign", staticmethod, "which key signed", id="static"),
+    pytest.param(ContainerMetadataFetcher, "retrieve_full_uri", renamed_url, "the task's role", id="url"),
+    pytest.param(InstanceMetadataFetcher, "_get_credentials", renamed_role, "the instance's role", id="role"),
+    pytest.param(InstanceMetadataFetcher, "_get_credentials", asynchronous, "the instance's role", id="async"),
+    pytest.param(InstanceMetadataFetcher, "_get_credentials", lambda _: 7, "the instance's role", id="no-function"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "other", "lost"), OTHER_BOTOCORES)
+def test_a_seam_with_another_signature_stays_off_and_says_so(
+    owner: type,
+    name: str,
+    other: Callable[[Any], Any],
+    lost: str,
+    attach: Callable[..., Recording],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    theirs = other(owner.__dict__[name])
+    monkeypatch.setattr(owner, name, theirs)
+    recording = attach()
+    assert owner.__dict__[name] is theirs
+    (record,) = caplog.records
+    assert f"{owner.__name__}.{name}" in record.getMessage()
+    assert record.getMessage().endswith(f"unknown stay: {lost}")
+    assert recording.instrumentation.missing() == {f"{owner.__name__}.{name}": lost}
+
+
+@pytest.mark.parametrize("other", [renamed_sign, grown_sign, None])
+def test_calls_work_whatever_the_signer_looks_like(
+    other: Callable[[Any], Any] | None, attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if other is not None:
+        monkeypatch.setattr(RequestSigner, "sign", other(RequestSigner.__dict__["sign"]))
+    expected = calls()
+    recording = attach()
+    assert calls() == expected
+    assert ("ListBuckets", "allowed") in recording.outcomes() or other is renamed_sign
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "args", "kwargs"),
+    [
+        (ContainerMetadataFetcher, "retrieve_full_uri", (), {"full_url": "u", "headers": {}}),
+        (ContainerMetadataFetcher, "retrieve_full_uri", ("u",), {"unheard_of": 1}),
+        (ContainerMetadataFetcher, "retrieve_full_uri", (), {"uri": "u"}),
+        (InstanceMetadataFetcher, "_get_credentials", (), {"role_name": "r", "token": "t"}),
+        (InstanceMetadataFetcher, "_get_credentials", ("r", "t", "more"), {}),
+        (RequestSigner, "sign", (), {"operation_name": "o", "request": None, "signing_type": "presign-url"}),
+        (RequestSigner, "sign", ("o",), {"aws_request": None, "kind": "presign-url"}),
+    ],
+)
+def test_arguments_pass_a_seam_as_they_are_given(
+    owner: type,
+    name: str,
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
+    attach: Callable[..., Recording],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A later botocore may hand over other arguments to what takes them all."""
+    monkeypatch.setattr(owner, name, lambda _, *args, **kwargs: (args, kwargs))
+    attach(guard=Guard())
+    assert getattr(object.__new__(owner), name)(*args, **kwargs) == (args, kwargs)
+
+
+def test_a_botocore_without_any_of_the_seams_is_one_warning(
+    attach: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr("botocore.utils.ContainerMetadataFetcher")
+    monkeypatch.delattr("botocore.credentials.AssumeRoleCredentialFetcher._create_client")
+    monkeypatch.setattr(InstanceMetadataFetcher, "_get_credentials", None)
+    recording = attach()
+    client("s3").list_buckets()
+    assert recording.only().outcome == "allowed"
+    (record,) = caplog.records
+    assert record.getMessage().partition(") ")[2] == (
+        "these are missing or not as expected, and left alone: ContainerMetadataFetcher.retrieve_full_uri, "
+        "InstanceMetadataFetcher._get_credentials, AssumeRoleCredentialFetcher._create_client; unknown stay: "
+        "the task's role, the instance's role, where a profile's chain begins"
+    )
+    assert len(recording.instrumentation.missing()) == 3
+
+
 @pytest.fixture
 def activated() -> Iterator[None]:
     yield
@@ -220,7 +369,7 @@ def test_what_cannot_be_attached_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = [owner.__dict__[name] for owner, name in SEAMS]
-    monkeypatch.setattr(Instrumentation, "_around_imds", property(faults.raising))
+    monkeypatch.setattr("credwatch.instrumentation._observed", faults.raising)
     credwatch.instrument(settings=Settings())
     assert instrumentor.active() is None
     assert [owner.__dict__[name] for owner, name in SEAMS] == before

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from tests.recorder.support import Recording, Stub, error, session, swallowed
+import credwatch
+from credwatch import instrumentor
+from credwatch.settings import Settings
+from tests.recorder.support import Recording, Stub, client, error, session, swallowed
 
 
 def used(number: int) -> list[weakref.ref[Any]]:
@@ -37,3 +40,66 @@ def test_clients_and_sessions_that_are_dropped_are_gone(
         alive |= {type(one).__name__ for reference in watched if (one := reference()) is not None}
     assert alive == set()
     assert sum(recording.counts().values()) == 4 * number
+
+
+def handlers(emitter: Any) -> list[object]:
+    """Return what an emitter calls at the events that we listen to, and the names of what it calls."""
+    inner = emitter._emitter
+    events = ("before-parameter-build", "after-call", "after-call-error")
+    called = [one for event in events for one in inner._handlers.prefix_search(f"{event}.sqs.ListQueues")]
+    return called + list(inner._unique_id_handlers)
+
+
+def ours(emitter: Any) -> int:
+    return sum("credwatch" in str(handler) for handler in handlers(emitter))
+
+
+def test_activations_that_ended_are_gone_and_emitters_are_as_they_were() -> None:
+    """A client is older than all of them; a session too, of which each activation sees a new client."""
+    made, oldest = session(), client("sqs")
+    Stub().on(made.get_component("event_emitter"))
+    emitters = [made.get_component("event_emitter"), oldest.meta.events]
+    before = [handlers(emitter) for emitter in emitters]
+    ended: list[weakref.ref[Any]] = []
+    try:
+        for _ in range(50):
+            credwatch.instrument(settings=Settings())
+            active = instrumentor.active()
+            assert active is not None
+            newest = made.create_client("sqs")
+            for one in (oldest, newest, oldest):
+                one.list_queues()
+            emitters.append(newest.meta.events)
+            assert [ours(oldest.meta.events), sum(calls for _, calls, *_ in active.ledger.snapshot())] == [6, 3]
+            parts = (active, active.ledger, active.registry, active.recorder, active.worker)
+            ended += [weakref.ref(part) for part in parts]
+            credwatch.uninstrument()
+            del active, parts
+    finally:
+        credwatch.uninstrument()
+    gc.collect()
+    assert {type(part).__name__ for reference in ended if (part := reference()) is not None} == set()
+    assert [handlers(emitter) for emitter in emitters[:2]] == before
+    assert [ours(emitter) for emitter in emitters] == [0] * 52
+
+
+@pytest.mark.parametrize("number", [50, pytest.param(10_000, marks=pytest.mark.verify)])
+def test_any_number_of_dropped_clients_leaves_registry_and_ledger_as_small_as_one(
+    recording: Recording, number: int
+) -> None:
+    one, alive = session(), []
+    Stub().on(one.get_component("event_emitter"))
+    for _ in range(number):
+        made = one.create_client("sqs")
+        made.list_queues()
+        alive.append(weakref.ref(made))
+        del made
+        if len(alive) >= 1_000:
+            gc.collect()
+            alive = [reference for reference in alive if reference() is not None]
+    gc.collect()
+    assert [reference() for reference in alive if reference() is not None] == []
+    recorder, registry = recording.instrumentation.recorder, recording.instrumentation.registry
+    assert list(recording.counts().values()) == [number]
+    assert len(recording.instrumentation.ledger) == len(registry.sightings()) == len(registry.signers) == 1
+    assert (len(recorder._usages), len(recorder._routes)) == (1, 1)

@@ -252,3 +252,25 @@ def test_the_map_is_loaded_with_the_first_session_and_not_in_a_call(tmp_path: Pa
     code = "loaded = lambda: print('credwatch.operations.compiled' in sys.modules)\n"
     code = f"{PRELUDE}{code}loaded()\nboto3.client('s3', region_name='eu-west-1')\nloaded()"
     assert run(tmp_path, code, receiver, CREDWATCH_ENABLED="1").stdout == "False\nTrue\n"
+
+
+@pytest.mark.parametrize("when", ["before credwatch", "after the first call"])
+def test_a_call_at_the_exit_and_a_daemon_thread_leave_no_trace_on_stderr(
+    tmp_path: Path, receiver: Receiver, when: str
+) -> None:
+    """A call of the application's own exit is never harmed; it is told only where it comes before ours."""
+    last = "import atexit\natexit.register(lambda: calls(1))\n"
+    forever = """
+import threading
+started = threading.Event()
+def forever():
+    while True:
+        calls(1)
+        started.set()
+threading.Thread(target=forever, daemon=True).start()
+started.wait()
+"""
+    code = last + PRELUDE + "calls(1)\n" if when == "before credwatch" else PRELUDE + "calls(1)\n" + last
+    done = run(tmp_path, code + forever, receiver, CREDWATCH_ENABLED="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sum(receiver.counts().values()) >= 2

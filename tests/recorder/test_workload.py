@@ -64,6 +64,13 @@ def test_a_task_is_described() -> None:
     assert found[CREDENTIALS_URI] == "absent"
 
 
+@pytest.mark.parametrize("launch", ["EC2", "FARGATE", "EXTERNAL"])
+def test_the_launch_type_is_that_of_the_metadata(launch: str) -> None:
+    found = ecs(METADATA, serving({"/task": {**TASK_DOCUMENT, "LaunchType": launch}}))
+    assert found is not None
+    assert found["aws.ecs.launchtype"] == launch.lower()
+
+
 def test_a_cluster_may_be_named_by_its_arn() -> None:
     cluster = "arn:aws:ecs:eu-west-1:123456789012:cluster/prod"
     found = ecs(METADATA, serving({"/task": {**TASK_DOCUMENT, "Cluster": cluster}}))
