@@ -4,8 +4,6 @@ Everything is observed through botocore's event system; a class-level seam exist
 are blind, each a row with its reason. All edges (clock, environment, network) meet here.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import inspect
@@ -15,7 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+from opentelemetry.trace import TracerProvider
 
 from credwatch import __version__, exporting
 from credwatch.counter import BySource
@@ -33,9 +33,6 @@ from credwatch.settings import Settings
 from credwatch.telemetry import Spans, capture
 from credwatch.worker import Edges, Export, Worker
 from credwatch.workload import entry_point
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import TracerProvider
 
 logger = logging.getLogger("credwatch")
 

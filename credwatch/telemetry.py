@@ -5,24 +5,21 @@ explicit times and the parent captured at the start. No context is ever attached
 by hand, because a MeterProvider caps, drops and renames what must stay exact.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, Status, StatusCode
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from credwatch import bulk, semconv
 from credwatch.recorder import Call
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
     from opentelemetry.sdk.metrics.export import MetricsData
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.trace import Tracer, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
 _AWS_SCOPES = ("opentelemetry.instrumentation.botocore", "opentelemetry.instrumentation.aiobotocore")
@@ -109,7 +106,7 @@ class Spans:
             self._tracer = provider.get_tracer(semconv.SCOPE, self._version)
         return self._tracer
 
-    def _described(self, call: Call) -> _Described:
+    def _described(self, call: Call) -> "_Described":
         usage = call.usage
         known = self._known.get(usage)
         if known is None:
@@ -134,7 +131,7 @@ class Spans:
             attributes[semconv.PSEUDONYM] = call.key.key_id if self._plain else call.key.pseudonym
         return attributes
 
-    def _of_call(self, call: Call) -> Mapping[str, AttributeValue]:
+    def _of_call(self, call: Call) -> "Mapping[str, AttributeValue]":
         """What differs between calls of one usage."""
         attributes = self._ours(call)
         if call.status:
@@ -175,7 +172,7 @@ class Point(NamedTuple):
     value: int
 
 
-def metrics_data(points: Iterable[Point], resource: Resource, version: str) -> MetricsData:
+def metrics_data(points: Iterable[Point], resource: "Resource", version: str) -> "MetricsData":
     """Return points as the OpenTelemetry SDK's own record, ready for one of its OTLP exporters."""
     from opentelemetry.sdk.metrics import export as sdk  # noqa: PLC0415 - only where something is exported
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415

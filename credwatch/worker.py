@@ -5,8 +5,6 @@ and the application waits for it at its exit for `EXIT_SECONDS`, unless configur
 endpoints, exporters) are given.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time
@@ -74,7 +72,7 @@ class Edges(NamedTuple):
     provider: TracerProvider | None = None
     on_ec2: Callable[[], bool] = bool
     counter: BySource | None = None
-    advise: Callable[[Iterable[UsageKey], Mapping[str, str]], Iterable[Warned]] | None = None
+    advise: Callable[[Iterable[UsageKey], Mapping[str, str]], Iterable["Warned"]] | None = None
     began: Callable[[], object] = bool
     probe_imds: bool = False
 

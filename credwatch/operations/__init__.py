@@ -11,7 +11,7 @@ Layers, first answer wins: rows of `data/<service>.json` (`table`), named functi
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from credwatch.operations import answers, identity, table
+from credwatch.operations import answers, table
 from credwatch.operations.answers import Answers
 from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Place, Shape
 from credwatch.operations.naming import partition_of as partition_of
@@ -156,6 +156,8 @@ def _union(shapes: tuple[Shape, ...], given: Mapping[str, object], place: Place)
 
 
 def _without_action(service: str, operation: str) -> Resolution:
+    from credwatch.operations import identity  # noqa: PLC0415 - as with all that a first answer needs
+
     # what takes no signature is not authorised by IAM: no action, and that is known
     mapping = "derived" if identity.unsigned(service, operation) else "unknown"
     return Resolution((), (), mapping, VERSION, "none")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from credwatch.operations import packaged, passing
 from credwatch.operations.naming import FINER, READS, Facets, Shape
 
 if TYPE_CHECKING:
@@ -54,7 +53,8 @@ def load(service: str) -> Service:
     """Return a service, read at its first use; one without a table has no rows."""
     known = _services.get(service)
     if known is None:
-        from credwatch.operations.compiled import Service  # noqa: PLC0415 - milliseconds that no start should wait for
+        from credwatch.operations import packaged  # noqa: PLC0415 - milliseconds that no start should wait for
+        from credwatch.operations.compiled import Service  # noqa: PLC0415
 
         known = Service(service, packaged.service(service) or {})
         if len(_services) < _MOST_SERVICES:
@@ -125,6 +125,8 @@ def forget() -> None:
 
 def operations(service: str) -> set[str]:
     """Return the operations of a service that have rows or pass a role."""
+    from credwatch.operations import passing  # noqa: PLC0415 - see `load`
+
     known = load(service)
     return set().union(
         *(part.operations() for part in (known.plain, *known.variants.values())), passing.operations(service)
