@@ -35,7 +35,7 @@ class Report:
     def __init__(self, process_id: str, epoch_ns: int, now_ns: int, *, plain_key_ids: bool = False) -> None:
         self._process = {semconv.PROCESS_ID: process_id}
         self._epoch_ns = epoch_ns
-        self._now_ns = now_ns
+        self._now_ns = max(epoch_ns, now_ns)  # a point may not end before it starts, whatever the clock did
         self._plain = plain_key_ids
 
     def requests(self, entries: Iterable[Counted], keys: Iterable[Key], everything: bool) -> Iterator[Request]:
@@ -67,7 +67,6 @@ class Report:
             if everything or any(calls != confirmed for _, calls, confirmed, _ in group):
                 total = sum(calls for _, calls, _, _ in group)
                 attributes = {**semconv.encode(usage), **self._process}
-                # a point may not end before it starts, whatever the clock did
                 last = max(self._epoch_ns, *(last_ns for *_, last_ns in group))
                 point = Point(semconv.CALLS, attributes, self._epoch_ns, last, total)
                 yield Request([point], [(key, calls) for key, calls, _, _ in group], [])

@@ -98,7 +98,7 @@ class Spans:
             span.set_attributes(self._of_call(call))
             if call.status >= 400 or call.code:
                 span.set_status(Status(StatusCode.ERROR))
-        span.end(call.end_ns)
+        span.end(max(call.start_ns, call.end_ns))  # the clock may have stepped back meanwhile
 
     def _tracer_of(self, provider: TracerProvider) -> Tracer:
         if self._tracer is None or self._provider is not provider:

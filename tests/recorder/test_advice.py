@@ -77,6 +77,23 @@ def test_a_warning_is_one_line_once_and_opt_in(
         assert all("shadowing-key" in line and "AKIAEXAMPLE" not in line for line in lines)
 
 
+def test_a_source_that_changes_to_and_fro_is_told_once(
+    attach: Callable[..., Recording], caplog: pytest.LogCaptureFixture
+) -> None:
+    recording = attach(warnings=True)
+    held = {"AKIAEXAMPLE1": "env", "AKIAEXAMPLE2": "shared-credentials-file"}
+    for key, method in held.items():
+        recording.instrumentation.registry.held(key, method)
+    for _ in range(3):
+        for key in held:
+            client("s3", key=key).list_buckets()
+            recording.instrumentation.worker.turn(False)
+    recording.exported()
+    (line,) = (r.getMessage() for r in caplog.records if r.levelno == logging.WARNING and r.name == "credwatch")
+    assert "`environment`" in line
+    assert "`shared-credentials-file`" in line
+
+
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
     """The application's MeterProvider, as the global one."""
