@@ -269,6 +269,10 @@ def passed(*services: str, first: int = EARLY, last: int = LATE) -> Call:
     return Call("iam:PassRole", (JOB,), "container", 1, first, last, passed_to=services)
 
 
+def documented(attached: Attached | list[Attached], *calls: Call, **settings_: Any) -> Recommendation:
+    return made(attached, *calls, documented=True, **settings_)
+
+
 def only(*services: str) -> dict[str, Any]:
     return {"StringEquals": {"iam:PassedToService": services[0] if len(services) == 1 else list(services)}}
 
@@ -319,24 +323,30 @@ def only(*services: str) -> dict[str, Any]:
 def test_roles_may_be_passed_to_the_services_alone_that_took_them(
     statement: dict[str, Any], calls: list[Call], expected: list[dict[str, Any]]
 ) -> None:
-    found = made(attach(statement), *calls)
+    found = documented(attach(statement), *calls)
     assert statements(found) == [{"Effect": "Allow", **each} for each in expected]
     assert found.claim.holds
-    assert statements(made(attach(*expected), *calls)) == statements(found)
+    assert statements(documented(attach(*expected), *calls)) == statements(found)
 
 
 def test_a_statement_that_another_service_needs_is_not_kept_for_this_call() -> None:
-    found = made(attach({**PASS, "Condition": only(EC2)}, {**PASS, "Condition": only(ECS)}), passed(ECS))
+    found = documented(attach({**PASS, "Condition": only(EC2)}, {**PASS, "Condition": only(ECS)}), passed(ECS))
     assert statements(found) == [{"Effect": "Allow", **PASS, "Condition": only(ECS)}]
 
 
+def test_what_was_not_seen_but_documented_decides_nothing_unless_it_is_asked_for() -> None:
+    both = [{"Effect": "Allow", **PASS, "Condition": only(EC2)}, {"Effect": "Allow", **PASS, "Condition": only(ECS)}]
+    assert statements(made(attach(*both), passed(ECS))) == both
+    assert statements(made(attach(PASS), passed(ECS))) == [{"Effect": "Allow", **PASS}]
+
+
 def test_where_evidence_does_not_suffice_passing_stays_as_granted() -> None:
-    found = made(attach(ANY), passed(ECS), keep_resources="insufficient", keep=lambda _action: "insufficient")
+    found = documented(attach(ANY), passed(ECS), keep_resources="insufficient", keep=lambda _action: "insufficient")
     assert statements(found) == [{"Effect": "Allow", **ANY}]
 
 
 def test_the_reason_of_the_condition_is_told() -> None:
-    (note,) = (note for note in made(attach(PASS), passed(ECS)).notes if "passes roles" in note.text)
+    (note,) = (note for note in documented(attach(PASS), passed(ECS)).notes if "passes roles" in note.text)
     assert note.text == f"passes roles to `{ECS}` alone: AWS documents so of every operation that was called"
 
 
@@ -390,11 +400,11 @@ def test_a_condition_on_the_service_grants_nothing_new_and_breaks_nothing(
     many: list[dict[str, Any]], seen: list[Call]
 ) -> None:
     document = {"Version": "2012-10-17", "Statement": many}
-    first = made(Attached.read("p", json.dumps(document)), *seen)
+    first = documented(Attached.read("p", json.dumps(document)), *seen)
     assert first.claim.grants_nothing_new == Proved(), first
     assert first.claim.broken == 0, first
     kept = [Attached.read(e.name, json.dumps(e.document)) for e in first.policies if e.change != "remove"]
-    again = made(kept, *seen)
+    again = documented(kept, *seen)
     assert [each.document for each in again.policies] == [each.document for each in kept]
 
 

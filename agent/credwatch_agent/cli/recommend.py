@@ -45,13 +45,23 @@ def recommend(  # noqa: PLR0913, PLR0917 - an option each
     resources: Annotated[
         Resources, typer.Option(metavar="DETAIL", help="How far to narrow resources: container, full.")
     ] = Resources.CONTAINER,
+    documented: Annotated[
+        bool,
+        typer.Option(
+            "--documented",
+            help="Name the services that roles are passed to (`iam:PassedToService`), where AWS documents them of "
+            "every call: no request names them, so they were not seen.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> int:
     """Narrow a role's policies to what was seen."""
     evidence = read_evidence(role, db, snapshot, window, cloudtrail, last_accessed, record or (), quiet=quiet)
     for problem in evidence.problems:
         _tell(problem)
-    found = of_role(evidence.view, evidence.signed, evidence.now_ns, evidence.settings, resources.value)
+    found = of_role(
+        evidence.view, evidence.signed, evidence.now_ns, evidence.settings, resources.value, documented=documented
+    )
     renderers = {
         Format.DIFF: lambda: policy_diff.render(attached(evidence.view), found),
         Format.JSON: lambda: policy_json.render(found),

@@ -78,7 +78,8 @@ class Settings:
     Observed was from `start_ns` to `end_ns`, in nanoseconds since the epoch. `keep` says why an action
     that was not seen has to stay (unobservable, insufficient evidence), or "" if it may go; `keep_resources`
     says the same of resources. `detail` is `container`, or `full` to narrow objects as finely as they were
-    reported.
+    reported. `documented` narrows by what AWS documents of a call beside what was seen of it: the service that a
+    role is passed to, which no request names.
     """
 
     start_ns: int
@@ -87,6 +88,7 @@ class Settings:
     detail: str = "container"
     keep_resources: str = ""
     learned_share: float = 0.8
+    documented: bool = False
 
     @property
     def split_ns(self) -> int:

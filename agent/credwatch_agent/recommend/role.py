@@ -6,6 +6,7 @@ Owns what becomes of each policy (edit, fork, copy, removal), sizes, Sids and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from credwatch_agent.iam.contain import contain
@@ -38,7 +39,10 @@ _SKIPPED = {
 
 def recommend(role: str, attached: Sequence[Attached], calls: Iterable[Call], settings: Settings) -> Recommendation:
     """Narrow all policies of the role `role` (an ARN or a name) to the calls that were observed."""
-    seen = believed([each.policy for each in attached], calls)
+    if settings.documented:
+        seen = believed([each.policy for each in attached], calls)
+    else:  # what was not seen decides nothing
+        seen = tuple(replace(call, passed_to=()) for call in calls)
     skipped = next((why for path, why in _SKIPPED.items() if path in role), "")
     policies: list[Recommended] = []
     notes: list[Note] = []

@@ -63,7 +63,13 @@ def _sentence(gap: Gap) -> str:
 
 
 def of_role(
-    view: RoleView, signed: Iterable[Signed], now_ns: int, window: Window, detail: str = "container"
+    view: RoleView,
+    signed: Iterable[Signed],
+    now_ns: int,
+    window: Window,
+    detail: str = "container",
+    *,
+    documented: bool = False,
 ) -> Recommendation:
     """Narrow a role's policies by what was seen of it in the window that ends at `now_ns`.
 
@@ -74,5 +80,6 @@ def of_role(
     end_ns = min(now_ns, max((each.last_ns for each in carriers), default=now_ns))
     doubt = next((gap.sentence for gap in view.coverage.gaps), "")
     signed = tuple(signed)
-    settings = Settings(start_ns, max(start_ns, end_ns), keep(view), detail, doubt and f"insufficient: {doubt}")
+    why_not = doubt and f"insufficient: {doubt}"
+    settings = Settings(start_ns, max(start_ns, end_ns), keep(view), detail, why_not, documented=documented)
     return recommend(view.role.arn, attached(view), (*calls(signed), *trail_calls(signed, view)), settings)
