@@ -47,7 +47,7 @@ def prepare(folder: Path) -> None:
     now = time.time_ns()
     role = s.Role(ROLE, "orders", path=f"/{LONG}/", trust=w.trust(w.TASK_TRUST), policies=(w.policy("store", GET),))
     after = s.Snapshot(now, "live", account_id=w.ACCOUNT, region="eu-west-1", roles=(role,), **w.ecs("orders", ROLE))
-    s.save(after, folder / "snapshot.json")
+    s.save(after, folder / "account.json")
     wider = replace(role, policies=(w.policy("store", GET, PUT),))
     s.save(replace(after, taken_ns=now - w.DAY, roles=(wider,)), folder / "before.json")
     points = (
@@ -55,7 +55,7 @@ def prepare(folder: Path) -> None:
         UsagePoint("p", _usage("s3:PutObject", outcome="denied"), 3, now - 100 * w.DAY, now),
     )
     resource = {**w.task_process("p", "orders").resource, "deployment.environment": "größer"}
-    with closing(SqliteStore.open(folder / "credwatch.db")) as store:
+    with closing(SqliteStore.open(folder / "telemetry.db")) as store:
         store.put([Batch(resource, usage=points)])
     seen = {"role": "orders", "session": "s", "call": "s3:GetObject", "with": {"bucketName": "b", "key": "k"}}
     put = {**scenario.event(seen, 0), "eventTime": datetime.now(timezone.utc).isoformat()}
@@ -68,7 +68,7 @@ def prepare(folder: Path) -> None:
         "requests.jsonl": json.dumps({"request": request, "identityPolicies": [json.loads(w.document(GET))]}),
         "calls.jsonl": json.dumps({"service": "s3", "operation": "PutObject", "params": {"Bucket": "b", "Key": "k"}}),
         "details.json": json.dumps({"RoleDetailList": [], "Policies": []}),
-        "agent.toml": f'db = "{folder}/credwatch.db"\n',
+        "agent.toml": f'db = "{folder}/telemetry.db"\n',
     }
     for name, text in texts.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")

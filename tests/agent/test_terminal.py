@@ -36,7 +36,7 @@ from credwatch_agent.snapshot import read_live
 from tests.agent.terminal import BUCKET, ROLE, prepare, unwrapped
 
 PROGRAM = Path(sys.executable).with_name(completion.PROGRAM)
-STORE = ["--db", "credwatch.db", "--snapshot", "snapshot.json"]
+STORE = ["--db", "telemetry.db", "--snapshot", "account.json"]
 WIDTHS = (60, 80, 200)
 
 
@@ -54,20 +54,20 @@ ROWS: dict[str, Row] = {
     "report": Row(STORE, 1, ("orders", "eu-west-1", "s3:PutObject", BUCKET)),
     "baseline": Row(STORE, 0, ("adopted", "2")),
     "recommend": Row(["orders", *STORE], 1, ("s3:GetObject", BUCKET)),
-    "explain": Row(["orders", "s3:PutObject", BUCKET, "--snapshot", "snapshot.json"], 1, ("ImplicitlyDenied", "--scp")),
+    "explain": Row(["orders", "s3:PutObject", BUCKET, "--snapshot", "account.json"], 1, ("ImplicitlyDenied", "--scp")),
     "diff": Row(["old.json", "new.json"], 1, ("old.json", "new.json", BUCKET[:-1], "s3:PutObject")),
     "policy-check": Row(["old.json", "new.json", "--role", "orders", *STORE], 0, ("old.json", "new.json")),
     "watch": Row(
-        ["orders", "--db", "credwatch.db", "--before", "before.json", "--snapshot", "snapshot.json"],
+        ["orders", "--db", "telemetry.db", "--before", "before.json", "--snapshot", "account.json"],
         1,
         ("s3:PutObject", BUCKET, "store", "denied", "put-role-policy"),
     ),
     "actions": Row(["s3:PutObject", "--param", "Bucket=b"], 0, ("s3:PutObject", "arn:aws:s3:::b/*", "table")),
     "operations": Row(["sqs:SendMessage"], 0, ("SendMessageBatch", "sqs")),
-    "config check": Row(["--config", "agent.toml"], 0, ("agent.toml", "4318", "credwatch.db", "90 days")),
+    "config check": Row(["--config", "agent.toml"], 0, ("agent.toml", "4318", "telemetry.db", "90 days")),
     "serve": Row([], 2, no_json="says where it listens, in lines that scripts wait for; `--log-format json`"),
     "simulate": Row(["requests.jsonl"], 0, no_json="answers in lines of JSON"),
-    "export": Row(["--db", "credwatch.db"], 0, no_json="writes lines of JSON"),
+    "export": Row(["--db", "telemetry.db"], 0, no_json="writes lines of JSON"),
     "import": Row(["--db", "other.db", "all.jsonl"], 0, no_json="answers with one number, on stderr"),
     "token": Row(["ann"], 0, no_json="writes TOML, for a file of TOML"),
     "completion": Row(["bash"], 0, no_json="writes a script"),
@@ -95,7 +95,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Run a command in a folder with the examples' files; returns its code, stdout and stderr."""
     prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["export", "--db", "credwatch.db"]) == 0
+    assert cli.main(["export", "--db", "telemetry.db"]) == 0
     (tmp_path / "all.jsonl").write_text(capsys.readouterr().out, encoding="utf-8")
 
     def call(*arguments: str, width: int = 80) -> tuple[int, str, str]:
@@ -263,7 +263,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
         (["report", *STORE, "--cloudtrail", "trail"], "reading second sources"),
         (["baseline", *STORE], "comparing 1 role"),
         (["recommend", "orders", *STORE], "comparing `orders`"),
-        (["export", "--db", "credwatch.db"], "exporting"),
+        (["export", "--db", "telemetry.db"], "exporting"),
         (["import", "--db", "other.db", "all.jsonl"], "importing"),
         (["snapshot", "--out", "taken.json", "--authorization-details", "details.json"], "reading the account"),
     ],
@@ -379,7 +379,7 @@ def test_a_real_terminal_sees_progress(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path: Path) -> None:
     prepare(tmp_path)
-    for arguments in (["export", "--db", "credwatch.db"], ["report", *STORE]):
+    for arguments in (["export", "--db", "telemetry.db"], ["report", *STORE]):
         reader, writer = os.pipe()
         os.close(reader)
         done = subprocess.run([PROGRAM, *arguments], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, check=False)

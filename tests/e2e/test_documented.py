@@ -104,7 +104,7 @@ KNOWN = frozenset({0, 1})
 """Exit codes of our own commands that are answers: nothing is wrong, something is."""
 CODES: Mapping[tuple[str, str], frozenset[int]] = {
     # such a file holds no tasks and no instances
-    ("docs/cli.md", "credwatch-agent snapshot --out snapshot.json --authorization-details"): frozenset({3}),
+    ("docs/cli.md", "credwatch-agent snapshot --out account.json --authorization-details"): frozenset({3}),
     ("docs/cli.md", "credwatch-agent watch"): frozenset({0, 3}),
     ("docs/cli.md", "credwatch-agent policy-check"): frozenset({0, 1, 3}),
     ("docs/cli.md", "credwatch-agent explain"): frozenset({0, 1, 3}),
@@ -222,9 +222,8 @@ class Place:
         """Give a page what telemetry and policies there are, and nothing that another page did to them."""
         self.exported.clear()
         shutil.copy(self.played.files.db, self.directory / "telemetry.db")
-        for name in ("account.json", "before.json", "snapshot.json"):
+        for name in ("account.json", "before.json"):
             shutil.copy(self.played.files.snapshot, self.directory / name)
-        shutil.copy(self.played.files.db, self.directory / "credwatch.db")
 
     def stop(self) -> None:
         """Stop what was started in the background."""
@@ -295,7 +294,7 @@ def _write(directory: Path) -> None:
         "new.json": json.dumps(policy),
         "requests.jsonl": json.dumps({"request": {"action": "s3:GetObject"}, "identityPolicies": [policy]}),
         "calls.jsonl": json.dumps({"service": "s3", "operation": "ListBuckets"}),
-        "agent.toml": 'db = "credwatch.db"',
+        "agent.toml": 'db = "telemetry.db"',
         str(trail / "1.json"): json.dumps({"Records": []}),
         "pytest.ini": "[pytest]\naddopts = -q -p no:cacheprovider\n",
     }.items():

@@ -1,6 +1,6 @@
 """What the help of each command ends with: its exit codes and commands to copy. A test runs the examples.
 
-The examples share their files: `credwatch.db` is what `serve` keeps, `snapshot.json` what `snapshot` wrote.
+The examples share their files: `telemetry.db` is what `serve` keeps, `account.json` what `snapshot` wrote.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 CODES = "0 clean, 1 findings, 2 usage, 3 could not know; 130 interrupted, 141 the reader of a pipe has gone"
 """What the exit codes of all commands mean."""
 
-_STORE = "--db credwatch.db --snapshot snapshot.json"
+_STORE = "--db telemetry.db --snapshot account.json"
 
 
 class Page(NamedTuple):
@@ -29,17 +29,17 @@ PAGES: dict[str, Page] = {
     "serve": Page(
         "0 stopped by SIGTERM or Ctrl-C, 2 a setting is wrong, 3 a port or the store cannot be had",
         (
-            "credwatch-agent serve --db credwatch.db",
-            "credwatch-agent serve --db credwatch.db --snapshot snapshot.json \\\n  --grpc-port off --log-format json",
+            "credwatch-agent serve --db telemetry.db",
+            "credwatch-agent serve --db telemetry.db --snapshot account.json \\\n  --grpc-port off --log-format json",
             "credwatch-agent serve --config agent.toml",
         ),
     ),
     "snapshot": Page(
         "0 all was read, 2 usage, 3 something could not be read and is missing in the file",
         (
-            "credwatch-agent snapshot --out snapshot.json",
-            "credwatch-agent snapshot --out snapshot.json --region eu-west-1 --json",
-            "credwatch-agent snapshot --out snapshot.json \\\n  --authorization-details details.json",
+            "credwatch-agent snapshot --out account.json",
+            "credwatch-agent snapshot --out account.json --region eu-west-1 --json",
+            "credwatch-agent snapshot --out account.json \\\n  --authorization-details details.json",
         ),
     ),
     "report": Page(
@@ -75,10 +75,10 @@ PAGES: dict[str, Page] = {
     "explain": Page(
         "0 allowed, 1 denied, 2 usage, 3 it hangs on what is not known",
         (
-            "credwatch-agent explain orders s3:GetObject \\\n  arn:aws:s3:::example/a.pdf --snapshot snapshot.json",
+            "credwatch-agent explain orders s3:GetObject \\\n  arn:aws:s3:::example/a.pdf --snapshot account.json",
             (
                 "credwatch-agent explain orders s3:PutObject \\\n"
-                "  arn:aws:s3:::example/a.pdf --snapshot snapshot.json \\\n"
+                "  arn:aws:s3:::example/a.pdf --snapshot account.json \\\n"
                 "  --context aws:SecureTransport=true --json"
             ),
         ),
@@ -100,10 +100,10 @@ PAGES: dict[str, Page] = {
     "watch": Page(
         "0 it broke no call, 1 it broke some, 2 usage, 3 nothing reported, or something unreadable",
         (
-            "credwatch-agent watch orders --db credwatch.db \\\n  --before before.json --snapshot snapshot.json",
+            "credwatch-agent watch orders --db telemetry.db \\\n  --before before.json --snapshot account.json",
             (
-                "credwatch-agent watch orders --db credwatch.db \\\n"
-                "  --before before.json --snapshot snapshot.json \\\n"
+                "credwatch-agent watch orders --db telemetry.db \\\n"
+                "  --before before.json --snapshot account.json \\\n"
                 "  --since 2026-01-31T08:00:00Z --json"
             ),
         ),
@@ -129,8 +129,8 @@ PAGES: dict[str, Page] = {
     "export": Page(
         "0 written, 2 usage, 3 the store cannot be read",
         (
-            "credwatch-agent export --db credwatch.db > all.jsonl",
-            "credwatch-agent export --db credwatch.db --quiet | gzip > all.jsonl.gz",
+            "credwatch-agent export --db telemetry.db > all.jsonl",
+            "credwatch-agent export --db telemetry.db --quiet | gzip > all.jsonl.gz",
         ),
     ),
     "import": Page(
