@@ -368,7 +368,7 @@ def _awaited(observe: Callable[..., object], original: Callable[..., Any]) -> Ca
 
 def _around_exit(close: Callable[[], object], original: Callable[..., Any]) -> Callable[..., Any]:
     def _do_exit(worker: Any, *args: Any, **kwargs: Any) -> Any:
-        theirs = worker.on_exit
+        theirs = getattr(worker, "on_exit", None)
 
         def on_exit(*args: Any, **kwargs: Any) -> None:
             try:
