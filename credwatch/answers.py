@@ -52,8 +52,9 @@ def judge(tell: Callable[[str], object]) -> Callable[..., Any]:
     """Return a hook for the answers of a `requests.Session`: it makes a failure of what is no answer of OTLP."""
 
     def hook(response: Any, **_: object) -> Any:
-        if 200 <= response.status_code < 300:
-            count = rejected(response.headers.get("Content-Type", ""), response.content)
+        # a redirect too: exporters take it for success, and some of them follow it with our headers
+        if 200 <= (status := response.status_code) < 400:
+            count = rejected(response.headers.get("Content-Type", ""), response.content) if status < 300 else None
             if count is None:
                 response.status_code = NOT_OTLP
                 tell("what answers at the configured endpoint is no OTLP receiver; counts are kept and sent again")

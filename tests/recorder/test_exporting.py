@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,9 +25,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.sdk.resources import Resource
 
 from credwatch import semconv
-from credwatch.exporting import OtlpExport, headers_of
+from credwatch.exporting import OtlpExport, _http_options, headers_of
 from credwatch.settings import Settings, read
-from credwatch.standard import ROWS
+from credwatch.standard import ROWS, Options
 from credwatch.telemetry import Point, metrics_data
 
 POINT = Point(semconv.RECORDER_UP, {semconv.PROCESS_ID: "p"}, 1, 2, 3)
@@ -40,21 +41,25 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.got: list[tuple[str, dict[str, str]]] = []
-        self.kind, self.body = "", b""
+        self.status, self.kind, self.body, self.location = 200, "", b"", ""
 
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.got.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.body)))
+        if self.server.location:
+            self.send_header("Location", self.server.location)
         if self.server.kind:
             self.send_header("Content-Type", self.server.kind)
         self.end_headers()
         self.wfile.write(self.server.body)
+
+    do_GET = do_POST  # noqa: N815 - the base class's name: what a client that follows a redirect asks
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
@@ -125,6 +130,22 @@ def test_spans_of_the_private_provider_are_sent_to_the_same_place(server: Server
     assert export.flush()
     assert [path for path, _ in server.got] == ["/v1/traces"]
     export.forked()
+    assert export.flush()
+
+
+def test_a_span_exporter_that_raises_as_older_ones_do_has_delivered_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise requests.ConnectionError
+
+    export = OtlpExport(Settings(endpoint=server.url), "1")
+    provider = export.provider({})
+    monkeypatch.setattr(export._spans, "export", refused)
+    provider.get_tracer("t").start_span("s").end()
+    assert not export.flush()
+    monkeypatch.undo()
+    provider.get_tracer("t").start_span("s").end()
     assert export.flush()
 
 
@@ -396,6 +417,31 @@ def test_an_answer_is_success_only_if_it_is_one_of_otlp(
     assert [export.points([POINT], {}), export.points([POINT], {}), span(export)] == [delivered] * 3
     assert [record.getMessage() for record in caplog.records] == said
     assert len(server.got) == 3  # sent again when it is due, not at once
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_no_answer_and_is_not_followed(
+    server: Server, caplog: pytest.LogCaptureFixture, own: bool, status: int
+) -> None:
+    with running(Server()) as other:
+        server.status, server.location = status, f"{other.url}/login"
+        settings = Settings(endpoint=server.url) if own else Settings(otlp_endpoint=server.url)
+        export = OtlpExport(settings, "1", environ={})
+        assert [export.points([POINT], {}), export.points([POINT], {}), span(export)] == [False] * 3
+    assert [record.getMessage() for record in caplog.records] == [NO_RECEIVER]
+    assert (len(server.got), other.got) == (3, [])
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_redirect_is_not_followed_for_an_exporter_that_would(server: Server, own: bool) -> None:
+    """OpenTelemetry's exporters before 1.43 post without a word about redirects."""
+    settings = Settings(endpoint=server.url) if own else Settings(otlp_endpoint=server.url)
+    session = _http_options(settings, settings.target, Options(), lambda _: None, {})["session"]
+    with running(Server()) as other:
+        server.status, server.location = 302, f"{other.url}/login"
+        assert not session.post(f"{server.url}/v1/metrics", data=b"counts").ok
+    assert (len(server.got), other.got) == (1, [])
 
 
 @pytest.mark.parametrize("signal", ["metrics", "traces"])

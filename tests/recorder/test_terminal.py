@@ -28,6 +28,12 @@ from credwatch import cli
 from tests.recorder.whoami_world import ACCOUNT, LATER, Endpoints, answer, serve
 
 PROGRAM = Path(sys.executable).with_name("credwatch")
+# a background job of a shell ignores interrupts, and what it starts does too
+INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+)
 WIDTHS = (60, 80, 200)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/a-path-that-somebody-made-for-their-department/and-another-one-within-it/orders"
 
@@ -201,10 +207,11 @@ def test_an_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch) -> No
     thread.start()
     monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", raising=False)
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
-    with subprocess.Popen([PROGRAM, "whoami"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        asked.wait()  # it runs, and waits for the endpoint
+    command = [*INTERRUPTIBLE, str(PROGRAM), "whoami"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        asked.wait(60)  # it runs, and waits for the endpoint
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate()
+        out, err = process.communicate(timeout=60)
     ended.set()
     thread.join()
     server.server_close()

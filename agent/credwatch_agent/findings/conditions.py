@@ -17,6 +17,7 @@ from credwatch_agent.findings import grants, words
 from credwatch_agent.findings.model import Finding, Fix, Rule, Severity, Subject, World
 from credwatch_agent.findings.wildcards import changeable, subject
 from credwatch_agent.iam.document import with_equals
+from credwatch_agent.iam.element import actions
 
 KEY = "aws:RequestedRegion"
 LONG_NS = 30 * DAY_NS
@@ -46,6 +47,8 @@ def condition_could_be_added(world: World) -> Iterator[Finding]:
             if len(regions) == 1 and regions != {""} and _long(signed):
                 yield _of_region(view, statement, signed, regions.pop())
         signed = calls[ACTION.lower()]
+        if any(action == ACTION for use in view.coverage.second.uses for action, _ in use.authorizations):
+            continue  # CloudTrail does not say which service took the role
         services = [to for item in signed for to in _passed(item)]
         if passing and services and all(services) and _long(signed):
             named = sorted({service for to in services for service in to})
@@ -93,8 +96,10 @@ def _leaves_service_open(statement: StatementView) -> bool:
     """Tell whether a statement names `iam:PassRole`, was used for it, and does not say which service takes the role."""
     inner = statement.statement
     named = ACTION.lower() in map(str.lower, inner.actions)
+    # what is left of the statement would grant it as before
+    alone = not actions([each for each in inner.actions if each.lower() != ACTION.lower()]).match(ACTION)
     conditioned = any(condition.key.lower() == PASSED_TO.lower() for condition in inner.conditions)
-    return named and not conditioned and any(grant.action == ACTION for grant in statement.used)
+    return named and alone and not conditioned and any(grant.action == ACTION for grant in statement.used)
 
 
 def _of_region(view: RoleView, statement: StatementView, signed: Sequence[Signed], region: str) -> Finding:

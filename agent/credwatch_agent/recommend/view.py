@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from credwatch_agent.compare import RoleView
-from credwatch_agent.compare.passed import passed_to
+from credwatch_agent.compare.passed import ACTION, passed_to
 from credwatch_agent.evidence import Gap, Reason, Signed, State
 from credwatch_agent.evidence import Settings as Window
 from credwatch_agent.recommend.model import Attached, Call, Recommendation, Settings
@@ -16,23 +16,27 @@ REFUSED = frozenset({"denied", "denied-or-missing", "auth-failed"})
 """Outcomes of calls that no policy has to keep: they did not succeed."""
 
 
-def calls(signed: Iterable[Signed]) -> Iterator[Call]:
-    """Return each use of each action, refused ones left out."""
+def calls(signed: Iterable[Signed], *, documented: bool = False) -> Iterator[Call]:
+    """Return each use of each action, refused ones left out; `documented` as in `Settings`."""
     for number, one in enumerate(signed):
         if one.usage.outcome in REFUSED:
             continue
         for action, resources in one.usage.authorizations:
             row = one.row
-            to = passed_to(action, resources, one.usage.facets)
+            to = passed_to(action, resources, one.usage.facets) if documented else ()
             yield Call(action, resources, one.usage.detail, row.calls, row.first_ns, row.last_ns, number, to)
 
 
-def trail_calls(signed: Iterable[Signed], view: RoleView) -> Iterator[Call]:
-    """Return what CloudTrail alone saw: uses of an action on resources that no recorder reported."""
+def trail_calls(signed: Iterable[Signed], view: RoleView, *, documented: bool = False) -> Iterator[Call]:
+    """Return what CloudTrail alone saw: uses of an action on resources that no recorder reported.
+
+    Where it counts which service a role was passed to, which CloudTrail does not say, none of its uses is another's.
+    """
     reported = {(action, resource) for one in signed for action, arns in one.usage.authorizations for resource in arns}
     for use in view.coverage.second.uses:
         for action, resources in use.authorizations if use.outcome not in REFUSED else ():
-            if not all((action, resource) in reported for resource in resources):
+            apart = documented and action == ACTION
+            if apart or not all((action, resource) in reported for resource in resources):
                 yield Call(action, resources, use.detail, use.calls, use.first_ns, use.last_ns)
 
 
@@ -82,4 +86,5 @@ def of_role(
     signed = tuple(signed)
     why_not = doubt and f"insufficient: {doubt}"
     settings = Settings(start_ns, max(start_ns, end_ns), keep(view), detail, why_not, documented=documented)
-    return recommend(view.role.arn, attached(view), (*calls(signed), *trail_calls(signed, view)), settings)
+    seen = (*calls(signed, documented=documented), *trail_calls(signed, view, documented=documented))
+    return recommend(view.role.arn, attached(view), seen, settings)
