@@ -171,8 +171,8 @@ class Instrumentation:
             if owner.__dict__.get(name) is wrapper:
                 setattr(owner, name, original)
         self._wrapped.clear()
-        self.worker.close()
-        self.guard.wrap(self._unhook)()
+        self.guard.undo(self.worker.close)
+        self.guard.undo(self._unhook)
         self.guard.tripped = True
 
     def _session_made(self, session: Any) -> None:

@@ -83,7 +83,7 @@ def uninstrument() -> None:
     with _lock:
         instrumentation, _active = _active, None
     if instrumentation is not None:
-        instrumentation.guard.wrap(instrumentation.detach)()
+        instrumentation.guard.undo(instrumentation.detach)
 
 
 def active() -> Instrumentation | None:
