@@ -50,6 +50,13 @@ class Guard:
 
         return guarded  # type: ignore[return-value]  # same signature, result may be None
 
+    def undo(self, step: Callable[[], object]) -> None:
+        """Take a step of switching off, made harmless: once tripped it is needed as much as before."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - as in `wrap`
+            self.failed(getattr(step, "__qualname__", type(step).__name__), error)
+
     def failed(self, where: str, error: Exception) -> None:
         """Count a failure that was kept from the application, and trip after too many."""
         self.errors += 1

@@ -10,6 +10,7 @@ import inspect
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -170,8 +171,8 @@ class Instrumentation:
             if owner.__dict__.get(name) is wrapper:
                 setattr(owner, name, original)
         self._wrapped.clear()
-        self.worker.close()
-        self.guard.wrap(self._unhook)()
+        self.guard.undo(self.worker.close)
+        self.guard.undo(self._unhook)
         self.guard.tripped = True
 
     def _session_made(self, session: Any) -> None:
@@ -383,11 +384,28 @@ def _around_exit(close: Callable[[], object], original: Callable[..., Any]) -> C
     return _do_exit
 
 
+IMPORT_SECONDS = 2.0
+"""How long anybody waits for what another thread imports, before going on without."""
+
+forking: set[int] = set()
+"""Threads that fork, and hold `exporting.importing` meanwhile."""
+
+_MAP = "credwatch.operations.compiled"
+
+
 def _load_map() -> None:
     """Import what the first call needs: before it, and in no fork's middle."""
-    if "credwatch.operations.compiled" not in sys.modules:
-        with exporting.importing:  # nobody holds it for long: the worker starts after the first call
-            importlib.import_module("credwatch.operations.compiled")
+    if _MAP in sys.modules:
+        return
+    lock = exporting.importing
+    # the application's own hooks of a fork may make the first session: then the lock is this thread's already, and in
+    # the child nobody else may be left to release it
+    held = threading.get_ident() not in forking and lock.acquire(timeout=IMPORT_SECONDS)
+    try:
+        importlib.import_module(_MAP)
+    finally:
+        if held:
+            lock.release()
 
 
 def _advise() -> Callable[..., Any]:

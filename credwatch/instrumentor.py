@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from credwatch import __version__, exporting
 from credwatch import settings as settings_module
 from credwatch.exporting import OtlpExport
-from credwatch.instrumentation import Instrumentation
+from credwatch.instrumentation import IMPORT_SECONDS, Instrumentation, forking
 from credwatch.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def uninstrument() -> None:
     with _lock:
         instrumentation, _active = _active, None
     if instrumentation is not None:
-        instrumentation.guard.wrap(instrumentation.detach)()
+        instrumentation.guard.undo(instrumentation.detach)
 
 
 def active() -> Instrumentation | None:
@@ -150,15 +150,13 @@ def _close() -> None:
 
 
 _multiprocessing_hooked = False
-_IMPORT_SECONDS = 2.0
-_forking: set[int] = set()  # threads that fork and hold the lock of imports
 
 
 def _before_fork() -> None:
     """Wait until the worker has imported what it is importing."""
     _hook_multiprocessing()
-    if _active is not None and exporting.importing.acquire(timeout=_IMPORT_SECONDS):
-        _forking.add(threading.get_ident())
+    if _active is not None and exporting.importing.acquire(timeout=IMPORT_SECONDS):
+        forking.add(threading.get_ident())
 
 
 def _hook_multiprocessing() -> None:
@@ -182,8 +180,8 @@ def _finalize_in_multiprocessing(_: object = None) -> None:
 
 
 def _after_fork_in_parent() -> None:
-    if threading.get_ident() in _forking:
-        _forking.discard(threading.get_ident())
+    if threading.get_ident() in forking:
+        forking.discard(threading.get_ident())
         exporting.importing.release()
 
 
@@ -191,6 +189,6 @@ def _after_fork() -> None:
     global _lock  # noqa: PLW0603 - the old lock may be held by a thread that is not in this process
     _lock = threading.Lock()
     exporting.renew_lock()
-    _forking.clear()
+    forking.clear()
     if _active is not None:
         _active.guard.wrap(_active.forked)()

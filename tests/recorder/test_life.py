@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import credwatch
 from credwatch import instrumentor
+from credwatch.guard import LIMIT
+from credwatch.instrumentation import Instrumentation
 from credwatch.settings import Settings
 from tests.recorder.support import Recording, Stub, client, error, session, swallowed
+from tests.recorder.test_host_safety import SEAMS
 
 
 def used(number: int) -> list[weakref.ref[Any]]:
@@ -81,6 +85,33 @@ def test_activations_that_ended_are_gone_and_emitters_are_as_they_were() -> None
     assert {type(part).__name__ for reference in ended if (part := reference()) is not None} == set()
     assert [handlers(emitter) for emitter in emitters[:2]] == before
     assert [ours(emitter) for emitter in emitters] == [0] * 52
+
+
+@pytest.fixture
+def active() -> Iterator[Instrumentation]:
+    """An activation as an application makes one, whose guard keeps faults back; off at the end."""
+    credwatch.instrument(settings=Settings())
+    made = instrumentor.active()
+    assert made is not None
+    yield made
+    credwatch.uninstrument()
+
+
+def test_what_switched_itself_off_is_taken_away_all_the_same(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = [owner.__dict__[name] for owner, name in SEAMS]
+    active: Instrumentation = request.getfixturevalue("active")
+    made = session()
+    newest = made.create_client("sqs")
+    for _ in range(LIMIT):
+        active.guard.failed("test", RuntimeError())
+    assert (active.guard.tripped, ours(newest.meta.events)) == (True, 6)
+    credwatch.uninstrument()
+    assert [owner.__dict__[name] for owner, name in SEAMS] == before
+    emitters = [one.get_component("event_emitter") for one in (made, session())]
+    assert [ours(emitter) for emitter in (newest.meta.events, *emitters)] == [0, 0, 0]
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("number", [50, pytest.param(10_000, marks=pytest.mark.verify)])

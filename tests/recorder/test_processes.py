@@ -221,6 +221,28 @@ def test_each_process_of_a_family_tells_its_own_counts(tmp_path: Path, receiver:
     assert receiver.closed() == receiver.counts()
 
 
+@pytest.mark.parametrize("when", ["before", "after_in_parent", "after_in_child"])
+def test_the_first_session_may_be_made_by_a_fork_hook_of_the_application(
+    tmp_path: Path, receiver: Receiver, when: str
+) -> None:
+    """The hook is older than ours, so that it runs while ours hold what they hold for a fork."""
+    code = f"""
+import os, signal
+def hook():
+    signal.alarm(45)  # what hangs is killed, in the parent or in the child
+    calls(0)
+    signal.alarm(0)
+os.register_at_fork({when}=hook)
+{PRELUDE}
+pid = os.fork()
+calls(1 if pid else 2)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else 0)
+"""
+    done = run(tmp_path, code, receiver, CREDWATCH_ENABLED="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(receiver.counts().values()) == [1, 2]
+
+
 def test_a_killed_process_is_not_closed(tmp_path: Path, receiver: Receiver) -> None:
     script = tmp_path / "app.py"
     script.write_text(PRELUDE + "calls(2); print('done', flush=True); sys.stdin.read()")
