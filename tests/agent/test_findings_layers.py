@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import NamedTuple
 
 import pytest
@@ -146,6 +147,13 @@ def test_the_finding_says_what_was_seen_and_how_to_mend_it() -> None:
     grants = json.loads(next(fix for fix in fixes if "s3:GetObject" in fix))
     assert grants["Statement"] == [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [PHOTO]}]
     assert found.references
+
+
+def test_a_name_from_telemetry_is_one_word_of_a_command() -> None:
+    seen = world(unread, [task_process("p", "a; id #", "absent", aws__ecs__task__revision="1 $(id)")], [as_host])
+    texts = [fix.text for finding in find(seen) for fix in finding.fixes if "describe-task-definition" in fix.text]
+    assert texts
+    assert {shlex.split(text)[4] for text in texts} == {"a; id #:1 $(id)"}
 
 
 def test_a_task_without_calls_is_only_worth_knowing() -> None:

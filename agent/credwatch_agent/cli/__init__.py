@@ -35,6 +35,7 @@ from credwatch_agent.cli import (
 )
 from credwatch_agent.cli.console import err, never_unwritable, out, say
 from credwatch_agent.cli.failure import BROKEN_PIPE, CLEAN, EXIT_CODES, INTERRUPTED, USAGE
+from credwatch_agent.exports.layout import visible
 
 # typer's own class for a wrong command line; where it lives differs between the versions of typer
 _WrongCommandLine: type[Exception] = typer.BadParameter.__mro__[2]
@@ -123,7 +124,7 @@ def _fail(sentence: str, code: int) -> int:
     if err.is_terminal:
         say(said, later="  ", console=err)
     else:
-        err.print(said, soft_wrap=True)  # an event is one line of a log
+        err.print(visible(said), soft_wrap=True)  # an event is one line of a log
     return code
 
 

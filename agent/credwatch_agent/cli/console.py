@@ -2,7 +2,7 @@
 
 Results go to `out`, everything else to `err`. What is for people is broken between words at the terminal's width
 (80 where there is none), so that a name or an ARN stays whole and can be copied; what is for machines is written as
-it is. Knows nothing of what is said.
+it is, but on a terminal: there no name from outside may be a command. Knows nothing of what is said.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from textwrap import wrap
 from typing import Any
 
 from rich.console import Console
+
+from credwatch_agent.exports.layout import visible
 
 
 class _Console(Console):
@@ -30,14 +32,19 @@ def _console(stderr: bool) -> _Console:
     return _Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False, emoji=False)
 
 
+_LEAST = 20
+
 out, err = _console(stderr=False), _console(stderr=True)
 
 
 def say(text: str, *, first: str = "", later: str | None = None, console: Console = out) -> None:
-    """Write a sentence, `first` before its first line and `later` (default: as wide, blank) before the others."""
+    """Write a sentence, `first` before its first line and `later` (default: as wide, blank) before the others.
+
+    Hidden characters are written out: a terminal might obey them.
+    """
     lines = wrap(
-        text,
-        console.width,
+        visible(text),
+        max(console.width, _LEAST),
         initial_indent=first,
         subsequent_indent=" " * len(first) if later is None else later,
         break_long_words=False,
@@ -45,6 +52,11 @@ def say(text: str, *, first: str = "", later: str | None = None, console: Consol
     )
     for line in lines or [first.rstrip()]:
         console.print(line, soft_wrap=True)
+
+
+def data(text: str) -> None:
+    """Write lines as they are; on a terminal hidden characters are written out, which it might obey."""
+    out.print(visible(text) if out.is_terminal else text, soft_wrap=True)
 
 
 def document(value: Any, *, indent: int | None = 2) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from credwatch_agent.cli.console import err, out, say
+from credwatch_agent.cli.console import data, err, say
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS
 from credwatch_agent.cli.policies import read_evidence
 from credwatch_agent.cli.progress import Quiet
@@ -70,7 +70,7 @@ def recommend(  # noqa: PLR0913, PLR0917 - an option each
     }
     text = renderers[Format.JSON if as_json else form]().rstrip("\n")
     if text:
-        out.print(text, soft_wrap=True)
+        data(text)
     _explain(found)
     if not found.claim.holds or evidence.problems:
         return COULD_NOT_KNOW

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from credwatch_agent import __version__
 from credwatch_agent.cli.compared import Asked, compared, read_exemptions, tested_by
-from credwatch_agent.cli.console import out
+from credwatch_agent.cli.console import data, out
 from credwatch_agent.cli.failure import CLEAN, COULD_NOT_KNOW, FINDINGS, UsageError
 from credwatch_agent.cli.progress import Quiet
 from credwatch_agent.cli.second import Documents, Trails
@@ -114,7 +114,7 @@ def _table(made: Report, statements: bool) -> str:
 
 
 def _print(text: str) -> None:
-    out.print(text.rstrip("\n"), soft_wrap=True)
+    data(text.rstrip("\n"))
 
 
 def write(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from credwatch_agent.cli.console import err
 from credwatch_agent.cli.failure import CLEAN, USAGE, UsageError
+from credwatch_agent.exports.layout import visible
 from credwatch_agent.iam.simulate import BadRecord, answer_line
 
 
@@ -42,7 +43,7 @@ def _answered(number: int, line: bytes) -> bool:
     except BadRecord as error:
         wrong.append(str(error))
     for sentence in wrong:
-        err.print(f"credwatch-agent: line {number}: {sentence}", soft_wrap=True)
+        err.print(visible(f"credwatch-agent: line {number}: {sentence}"), soft_wrap=True)
     return not wrong
 
 

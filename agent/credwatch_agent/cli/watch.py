@@ -20,7 +20,7 @@ from credwatch_agent.cli.stored import AsJson, Db
 from credwatch_agent.compare import Use, uses_of
 from credwatch_agent.compare.model import with_trail
 from credwatch_agent.evidence.settings import DAY_NS
-from credwatch_agent.exports.layout import shell_lines
+from credwatch_agent.exports.layout import shell_lines, visible
 from credwatch_agent.findings.words import count
 from credwatch_agent.recommend import watch as after_change
 from credwatch_agent.recommend.view import attached_to
@@ -194,4 +194,4 @@ def _show_rollback(way: Rollback) -> None:
         document(json.loads(way.document))
     for command in way.commands:
         for line in shell_lines(command, out.width - 2):
-            out.print(f"  {line}", soft_wrap=True)
+            out.print(f"  {visible(line)}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""JSON and shell commands laid out for reading, so that they can still be copied. Pure; knows nothing of policies."""
+"""Texts, JSON and shell commands laid out for reading, so that they can still be copied. Pure; knows no policies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from typing import Any
 _STEP = 2
 # a word of a shell command: a quoted part keeps its blanks
 _WORD = re.compile(r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s'"\\])+""")
+
+# control characters but line feed and tab, surrogates, and the marks that turn or hide text
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """Return a text in which every hidden character is written out, as `\\u202e`."""
+    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def laid_out(value: Any, width: int) -> str:

@@ -1,8 +1,8 @@
 """The report for a terminal: who signs with what, what is wrong, what is granted and used, what is not known.
 
-Readable at 80 columns, without colour, and where it is piped into a file. Nothing is cut, and names and
-commands can be copied: sentences break between words, commands where a shell lets them, and a table that does not
-fit becomes a paragraph a row. Knows rich and nothing of where the report came from.
+Readable at 80 columns, without colour, and where it is piped into a file. Nothing is cut, hidden characters are
+written out, and names and commands can be copied: sentences break between words, commands where a shell lets them,
+and a table that does not fit becomes a paragraph a row. Knows rich and nothing of where the report came from.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from credwatch_agent.evidence import Carrier, State
 from credwatch_agent.exports.json import moment
-from credwatch_agent.exports.layout import laid_out, shell_lines
+from credwatch_agent.exports.layout import laid_out, shell_lines, visible
 from credwatch_agent.findings import Finding, Fix, Severity, Subject
 from credwatch_agent.findings.life import Status
 from credwatch_agent.findings.words import count
@@ -66,7 +66,7 @@ def _trimmed(line: Sequence[Segment]) -> list[Segment]:
 
 def _parts(report: Report, console: Console, statements: bool) -> Iterator[RenderableType]:
     width = console.width
-    yield Text(f"account {report.account_id or '(unknown)'}  region {report.region or '(unknown)'}", style="bold")
+    yield _shown(f"account {report.account_id or '(unknown)'}  region {report.region or '(unknown)'}", "bold")
     yield Text(
         f"{count(report.calls, 'call')} by {count(len(report.services), 'service')} "
         f"in the last {_days(report.window_days)}"
@@ -133,9 +133,9 @@ def _fits(table: Table, console: Console) -> bool:
 def _narrow(row: ServiceRow) -> RenderableType:
     """The same as a paragraph."""
     name, signs, calls, used, _ = _service(row, (_WIDE, _WIDE))
-    worst = Text(row.worst.id, style=_COLOURS[row.worst.severity]) if row.worst else Text("none")
+    worst = _shown(row.worst.id, _COLOURS[row.worst.severity]) if row.worst else Text("none")
     return Group(
-        Text(str(name), style="bold"),
+        _shown(str(name), "bold"),
         _Item("  signs:", ", ".join(str(signs).splitlines())),
         _Item("  calls:", f"{calls}; used: {used}"),
         _Item("  worst:", worst),
@@ -169,7 +169,7 @@ def _service(row: ServiceRow, longest: tuple[int, int]) -> tuple[RenderableType,
 
 
 def _broken(names: list[str], longest: int) -> str:
-    return "\n".join(textwrap.fill(name, longest, break_long_words=False) for name in names)
+    return "\n".join(textwrap.fill(visible(name), longest, break_long_words=False) for name in names)
 
 
 # --- roles ----------------------------------------------------------------------------------------
@@ -189,12 +189,12 @@ def _roles(report: Report, console: Console) -> RenderableType:
     for role in report.roles:
         counts = dict(role.states)
         cells = [str(counts.get(state) or "-") for state in State]
-        table.add_row(role.name, str(sum(counts.values())), *cells)
+        table.add_row(visible(role.name), str(sum(counts.values())), *cells)
     if _fits(table, console):
         return table
     lines: list[RenderableType] = []
     for role in report.roles:
-        lines += [Text(role.name, style="bold"), _Item(" ", _granted(role))]
+        lines += [_shown(role.name, "bold"), _Item(" ", _granted(role))]
     return Group(*lines)
 
 
@@ -208,7 +208,7 @@ def _states_explained(report: Report) -> Iterator[RenderableType]:
 
 
 def _role(role: RoleRow) -> RenderableType:
-    lines: list[RenderableType] = [Text(role.name, style="bold")]
+    lines: list[RenderableType] = [_shown(role.name, "bold")]
     lines.append(_Item(" ", _granted(role)))
     lines += [_Item(" ", f"used by {_carrier(carrier)}") for carrier in role.carriers]
     lines += [_statement(statement) for statement in role.statements]
@@ -248,7 +248,7 @@ def _finding(finding: Finding, width: int) -> RenderableType:
     head = Text()
     head.append(f"{finding.severity.value:<8} ", style=_COLOURS[finding.severity])
     head.append(finding.id, style="bold")
-    subject = _subject(finding)
+    subject = visible(_subject(finding))
     lines: list[RenderableType] = [head]
     if len(head) + 2 + len(subject) <= width:
         head.append(f"  {subject}")
@@ -259,7 +259,7 @@ def _finding(finding: Finding, width: int) -> RenderableType:
     for fix in finding.fixes:
         lines.append(_Item("   fix:", fix.sentence))
         if fix.text:
-            lines.append(Text(textwrap.indent(_text(fix, width - _INDENT), " " * _INDENT)))
+            lines.append(_shown(textwrap.indent(_text(fix, width - _INDENT), " " * _INDENT)))
     if finding.also:
         lines.append(_Item("   also:", ", ".join(finding.also)))
     lines.append(_Item("   see:", "; ".join(finding.references)))
@@ -319,8 +319,12 @@ class _Item(NamedTuple):
         yield Text(textwrap.indent(body, " " * (len(self.mark) + 1)).replace(" " * len(self.mark), self.mark, 1))
 
 
+def _shown(text: str, style: str = "") -> Text:
+    return Text(visible(text), style)
+
+
 def _wrapped(sentence: str, width: int) -> str:
-    return textwrap.fill(sentence, max(width, _LEAST), break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(visible(sentence), max(width, _LEAST), break_long_words=False, break_on_hyphens=False)
 
 
 def _days(days: float) -> str:

@@ -6,6 +6,7 @@ shown to be the instance profile (`imds-other`, `unknown`) proves nothing here.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from credwatch_agent.evidence import Place, Signed
@@ -173,7 +174,7 @@ def _unset_the_profile(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
 def _find_out(signed: Sequence[Signed], index: Index) -> Iterator[Fix]:
     place = signed[0].place
     family, revision = place.workload.family, place.process.resource.get("aws.ecs.task.revision", "")
-    name = f"{family}:{revision}" if revision else family
+    name = shlex.quote(f"{family}:{revision}" if revision else family)
     yield Fix(
         "Look whether the task has a role.",
         f"aws ecs describe-task-definition --task-definition {name} --query taskDefinition.taskRoleArn",

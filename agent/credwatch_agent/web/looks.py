@@ -18,14 +18,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from credwatch.semconv import OUTCOMES, SOURCES
+from credwatch_agent.exports.layout import visible
 from credwatch_agent.web import pictures
 
 HERE = Path(__file__).parent
-
-# control characters but line feed and tab, surrogates, and the marks that turn or hide text
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
 
 SEVERITIES = {"critical": "!!", "high": "!", "medium": "=", "low": "·", "info": "i"}
 """A mark beside each severity's colour."""
@@ -37,11 +33,6 @@ STATES = {
     "unused": "not seen in the whole window, and nothing stands against calling it unused",
 }
 """What each evidence state means, in the order in which they are shown."""
-
-
-def visible(text: str) -> str:
-    """Return a text in which every hidden character is written out, as `\\u202e`."""
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _finalize(value: Any) -> Any:
