@@ -6,11 +6,13 @@ Owns what all of them share: how help is laid out, and what an interrupt or a cl
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 from credwatch import __version__, completion, run
@@ -25,7 +27,8 @@ COMMANDS: tuple[Callable[[Any], None], ...] = (
 )
 """Each adds its subcommand and sets `run`, which takes the parsed arguments and returns the exit code."""
 
-INTERRUPTED, BROKEN_PIPE = 130, 141
+_COULD_NOT_KNOW, INTERRUPTED, BROKEN_PIPE = 3, 130, 141
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _EPILOG = """\
 exit codes: 0 clean, 1 findings, 2 usage, 3 could not know; 130 interrupted, 141 the reader of a
@@ -65,6 +68,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `credwatch`; returns the exit code: 0 clean, 1 findings, 2 usage, 3 could not know."""
+    if sys.stdout is None:  # the caller closed it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
             # a character that the terminal does not have must not end the command
@@ -78,6 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the interpreter flushes once more at its end, and would tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"credwatch: cannot write: {os.strerror(error.errno or 0).lower()}\n")
+        return _COULD_NOT_KNOW
     except KeyboardInterrupt:
         sys.stderr.write("credwatch: interrupted\n")
         return INTERRUPTED

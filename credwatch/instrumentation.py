@@ -209,8 +209,8 @@ class Instrumentation:
         from botocore.hooks import BaseEventHooks  # noqa: PLC0415
 
         followed, self._followed = self._followed, False
-        kinds = _kinds(BaseEventHooks)
-        for emitter in [one for one in gc.get_objects() if type(one) in kinds] if followed else ():
+        kinds = {id(kind) for kind in _kinds(BaseEventHooks)}  # an application's class may have no hash
+        for emitter in [one for one in gc.get_objects() if id(type(one)) in kinds] if followed else ():
             for event, _ in self._events:
                 emitter.unregister(event, unique_id=f"{self._unique_id}-{event}")
 

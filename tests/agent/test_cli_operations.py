@@ -70,6 +70,7 @@ def test_lines_are_answered_line_by_line(capsys: pytest.CaptureFixture[str], mon
     ("line", "sentence"),
     [
         ("nope", "line 1 is not JSON"),
+        ("[" * 100_000, "line 1 is not JSON"),
         ("[]", "line 1 is no JSON object"),
         ('{"service": "s3"}', "line 1 has no text `operation`"),
         ('{"service": "s3", "operation": "GetObject", "params": []}', "line 1 has `params` that are no JSON object"),

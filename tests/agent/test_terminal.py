@@ -400,6 +400,23 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("program", [PROGRAM, PROGRAM.with_name("credwatch")], ids=lambda program: program.name)
+def test_an_output_that_is_closed_or_full_is_no_traceback(program: Path, tmp_path: Path) -> None:
+    for redirection, code, said in ((">&-", 0, ""), (">/dev/full", 3, f"{program.name}: cannot write: no space left")):
+        line = f"{shlex.quote(str(program))} completion bash {redirection}"
+        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr[: len(said)], done.stderr.count("\n")) == (code, said, bool(said))
+
+
+def test_a_terminal_without_columns_gets_sentences(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "0")
+    console.say("one two three", console=console._console(stderr=False))
+    assert capsys.readouterr().out == "one two three\n"
+
+
+@pytest.mark.slow
 def test_an_interrupt_is_one_line_and_130(tmp_path: Path) -> None:
     prepare(tmp_path)
     with subprocess.Popen(

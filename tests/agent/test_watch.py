@@ -67,6 +67,30 @@ def test_a_refused_call_is_laid_at_the_statements_that_are_missing(
     assert [(removed.sid, removed.sure) for each in found for removed in each.removed] == expected
 
 
+ANY_ROLE = "arn:aws:iam::123456789012:role/*"
+TO_ECS, TO_LAMBDA, TO_BOTH = (
+    allow("Pass", "iam:PassRole", ANY_ROLE, Condition={"StringEquals": {"iam:PassedToService": services}})
+    for services in (["ecs.x"], ["lambda.x"], ["ecs.x", "lambda.x"])
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "broken"),
+    [
+        (TO_BOTH, TO_ECS, [("lambda.x",)]),
+        (allow("Pass", "iam:PassRole", ANY_ROLE), TO_LAMBDA, [("ecs.x",)]),
+        (TO_BOTH, READ, [("ecs.x",), ("lambda.x",)]),
+        (TO_ECS, READ, [("ecs.x",), ("lambda.x",)]),
+    ],
+    ids=["a service removed", "a condition added", "all removed", "the documentation may be wrong"],
+)
+def test_a_role_passed_to_a_service_that_is_allowed_still_is_not_broken(
+    before: dict[str, Any], after: dict[str, Any], broken: list[tuple[str, ...]]
+) -> None:
+    refused = [replace(use("iam:PassRole", ANY_ROLE), passed_to=(to,)) for to in ("ecs.x", "lambda.x")]
+    assert [each.use.passed_to for each in regressions(attach(before), attach(after), refused)] == broken
+
+
 def test_a_new_deny_is_named_and_taken_away() -> None:
     found = list(regressions(attach(READ, WRITE), attach(READ, WRITE, DENY), [use("s3:PutObject")]))
     assert [(each.removed, [place.sid for place in each.denies]) for each in found] == [((), ["No"])]

@@ -34,7 +34,7 @@ from credwatch_agent.cli import (
     watch,
 )
 from credwatch_agent.cli.console import err, never_unwritable, out, say
-from credwatch_agent.cli.failure import BROKEN_PIPE, CLEAN, EXIT_CODES, INTERRUPTED, USAGE
+from credwatch_agent.cli.failure import BROKEN_PIPE, CLEAN, COULD_NOT_KNOW, EXIT_CODES, INTERRUPTED, NO_ROOM, USAGE
 from credwatch_agent.exports.layout import visible
 
 # typer's own class for a wrong command line; where it lives differs between the versions of typer
@@ -104,6 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _write_nowhere()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        _write_nowhere()
+        return _fail(f"cannot write: {os.strerror(error.errno or 0).lower()}", COULD_NOT_KNOW)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED  # an old typer raises, a newer one returns the code
     if code == INTERRUPTED:

@@ -101,7 +101,7 @@ def answer_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             continue
         try:
             call = json.loads(line.removeprefix("\ufeff"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield {"error": f"line {number} is not JSON: {error}"}
             continue
         wrong = _wrong(call)

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from io import TextIOWrapper
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -29,7 +30,9 @@ class _Console(Console):
 def _console(stderr: bool) -> _Console:
     """Return a console that writes no escape sequence where none is wanted; rich itself would still write bold."""
     plain = bool(os.environ.get("NO_COLOR"))
-    return _Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False, emoji=False)
+    width = 80 if os.environ.get("COLUMNS") == "0" else None  # which rich would take for no room at all
+    colours = None if plain else "auto"
+    return _Console(stderr=stderr, color_system=colours, width=width, highlight=False, markup=False, emoji=False)
 
 
 _LEAST = 20
@@ -65,7 +68,14 @@ def document(value: Any, *, indent: int | None = 2) -> None:
 
 
 def never_unwritable() -> None:
-    """Let a stream that cannot write some character write its number: a role's name must not end a report."""
+    """Let a stream that cannot write some character write its number: a role's name must not end a report.
+
+    What is written to a stream that the caller closed goes nowhere.
+    """
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the program runs
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")

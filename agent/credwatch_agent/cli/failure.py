@@ -5,6 +5,8 @@ An error's text is one sentence for the user: what, where, what to do.
 
 from __future__ import annotations
 
+import errno
+
 from credwatch_agent.snapshot import SnapshotError
 from credwatch_agent.store import StoreError
 
@@ -15,6 +17,10 @@ COULD_NOT_KNOW = 3
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """The last two as a shell has them for a program that ends by SIGINT or SIGPIPE."""
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of an `OSError` of a device that takes no more."""
 
 
 class UsageError(Exception):

@@ -140,6 +140,7 @@ def _described(told: _Told, evidence: Evidence) -> dict[str, Any]:
             {
                 "action": each.use.action,
                 "resource": each.use.resource,
+                **({"passed_to": list(each.use.passed_to)} if each.use.passed_to else {}),
                 "outcome": each.use.outcome,
                 "calls": each.use.calls,
                 "where": list(each.use.where),
@@ -178,7 +179,8 @@ def _show(told: _Told) -> None:
 def _show_broken(each: Regression) -> None:
     use = each.use
     out.print()
-    say(f"{use.action} on {use.resource}", later="  ")
+    to = f", passed to {' or '.join(use.passed_to)}" if use.passed_to else ""
+    say(f"{use.action} on {use.resource}{to}", later="  ")
     say(f"{use.outcome} {count(use.calls, 'time')} to {', '.join(use.where)}", first="  ", later="    ")
     if each.denies:
         say(f"denied now by: {'; '.join(place.name for place in each.denies)}", first="  ", later="    ")

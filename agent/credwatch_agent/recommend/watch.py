@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from credwatch_agent.compare import Use
+from credwatch_agent.compare.passed import context
 from credwatch_agent.iam.evaluate import EVERY_OTHER, Decision, Request, allowing, evaluate
 from credwatch_agent.recommend.model import Attached
 from credwatch_agent.snapshot import Policy, Role
@@ -60,15 +61,24 @@ def regressions(before: Sequence[Attached], after: Sequence[Attached], refused: 
     """
     old, new = [each.policy for each in before], [each.policy for each in after]
     for use in refused:
-        request = Request(use.action, use.resource, unknown_keys=EVERY_OTHER, partial=True)
-        was, now = evaluate(request, identity=old), evaluate(request, identity=new)
+        known = context(use.passed_to)
+        was = evaluate(_request(use, known), identity=old)
+        if known and was.decision not in _MAYBE:
+            # the documentation of the service that a role is passed to is not believed against what was allowed
+            known = {}
+            was = evaluate(_request(use, known), identity=old)
+        now = evaluate(_request(use, known), identity=new)
         if now.decision in {Decision.ALLOWED, was.decision} or was.decision not in _MAYBE:
             continue
         if now.decision is Decision.EXPLICITLY_DENIED:
             yield Regression(use, (), tuple(Place(ref.policy, ref.index, ref.sid) for ref in now.statements))
         else:
-            found = allowing(old, use.action, use.resource)
+            found = allowing(old, use.action, use.resource, known)
             yield Regression(use, tuple(Place(ref.policy, ref.index, ref.sid, truth is True) for ref, truth in found))
+
+
+def _request(use: Use, known: Mapping[str, Any]) -> Request:
+    return Request(use.action, use.resource, context=known, unknown_keys=EVERY_OTHER, partial=True)
 
 
 _MAYBE = frozenset({Decision.ALLOWED, Decision.UNKNOWN})

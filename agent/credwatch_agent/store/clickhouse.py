@@ -248,6 +248,7 @@ class ClickHouseStore:
             )
         try:
             with self._writing():
+                self._sync("kept")  # or another replica's change would be lost
                 text, version = self._kept(name)
                 text = change(text)
                 self._renew(lease)
@@ -304,7 +305,7 @@ class ClickHouseStore:
             lease = uuid.uuid4().hex
             with self._writing():
                 self._claim(lease)
-                self._sync()
+                self._sync("point")
                 if self._ask(_LEASES, now=self._now_ns()) == [(lease,)]:
                     return lease
                 self._claim(lease, given_back=True)
@@ -328,7 +329,7 @@ class ClickHouseStore:
                 return 0
             # from here on their points are refused; what was taken before is read below
             self._insert(_sealed(process_ids))
-            self._sync()
+            self._sync("point")
             members = _Held(self._rows_of(process_ids))
             closed = (row.process_id for row in members.points if row.kind == "health" and row.text == RECORDER_CLOSED)
             planned = totals(self._id(), members.processes, closed)
@@ -421,10 +422,10 @@ class ClickHouseStore:
         cluster = self._place.cluster
         self._client.command(f"DELETE FROM {local(table, cluster)}{on(cluster)} WHERE {condition}", parameters=values)
 
-    def _sync(self) -> None:
-        """Wait until every replica has what any of them took."""
+    def _sync(self, table: str) -> None:
+        """Wait until every replica has what any of them took of a table."""
         if cluster := self._place.cluster:
-            self._client.command(f"SYSTEM SYNC REPLICA{on(cluster)} {self._place.database}.{local('point', cluster)}")
+            self._client.command(f"SYSTEM SYNC REPLICA{on(cluster)} {self._place.database}.{local(table, cluster)}")
 
     def _adopt(self) -> None:
         database, name = self._place.database, self._place.name
