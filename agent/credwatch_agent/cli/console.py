@@ -31,8 +31,9 @@ def _console(stderr: bool) -> _Console:
     """Return a console that writes no escape sequence where none is wanted; rich itself would still write bold."""
     plain = bool(os.environ.get("NO_COLOR"))
     width = 80 if os.environ.get("COLUMNS") == "0" else None  # which rich would take for no room at all
-    colours = None if plain else "auto"
-    return _Console(stderr=stderr, color_system=colours, width=width, highlight=False, markup=False, emoji=False)
+    return _Console(
+        stderr=stderr, color_system=None if plain else "auto", width=width, highlight=False, markup=False, emoji=False
+    )
 
 
 _LEAST = 20
