@@ -10,7 +10,8 @@ COEXIST := .venv-coexist
 COEXIST_READY := $(COEXIST)/.ready
 COLLECTOR := .collector/otelcol
 JAEGER := .jaeger/jaeger
-JOBS ?= 2
+# one more than the cores that this is measured on: tests wait for processes much of their time
+JOBS ?= 3
 SOAK ?= agent
 
 help:    ## this list
