@@ -89,7 +89,10 @@ def test_a_decision_with_one_of_several_values_holds_for_each_of_them(
 ) -> None:
     some = decide(many, action, arn, {**context, "aws:a": OneOf(values)})
     each = {decide(many, action, arn, {**context, "aws:A": [value]}).decision for value in values}
+    # where nothing allows, a Deny that holds for one value of several is not told: denied it is either way
     if some.decision is not Decision.UNKNOWN:
+        assert all((some.decision is Decision.ALLOWED) == (exact is Decision.ALLOWED) for exact in each)
+    if some.decision is Decision.EXPLICITLY_DENIED:
         assert each <= {some.decision}
     if len(values) == 1:
         assert {some.decision} == each
