@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
     # the longest first: with several workers, all have something to do until the end
     items.sort(key=lambda item: item.get_closest_marker("verify") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Keep what earlier tests left out of the way of the garbage collector.
+
+    A worker holds some million objects (botocore's models, hypothesis), and an activation that ends looks at each that
+    the collector knows. Frozen, they cost a test nothing; its own garbage goes at its end.
+    """
+    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
