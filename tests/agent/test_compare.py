@@ -16,6 +16,7 @@ from credwatch_agent.compare import Grant, RoleView, compare
 from credwatch_agent.evidence import Emits, Reason, Settings, State, join
 from credwatch_agent.iam.document import parse
 from credwatch_agent.iam.evaluate import allowing
+from credwatch_agent.recommend.view import of_role
 from credwatch_agent.records import Telemetry, UsageRow
 from tests.agent import worlds as w
 
@@ -276,6 +277,31 @@ def test_the_role_of_a_container_instance_is_never_called_unused() -> None:
 def test_what_was_seen_is_used_even_where_nobody_could_see_it_missing(action: str) -> None:
     found = view((w.allow("S", action),), (call(action), call("s3:GetObject", BUCKET)))
     assert state(found, 0, action) == USED
+
+
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+
+
+@pytest.mark.parametrize(
+    ("beside", "world", "resource"),
+    [
+        ((), {}, KEY),
+        ((call("s3:GetObject", BUCKET),), {}, "*"),
+        ((call("s3:GetObject", BUCKET, outcome="denied"),), {}, KEY),
+        ((), EXECUTES, "*"),
+    ],
+    ids=["alone", "S3 decrypts", "S3 refused", "the execution role decrypts"],
+)
+def test_what_is_also_used_unseen_is_narrowed_to_no_resource(
+    beside: tuple[UsageRow, ...], world: Mapping[str, Any], resource: str
+) -> None:
+    rows = (call("kms:Decrypt", KEY), *beside)
+    found = view((w.allow("S", "kms:Decrypt"),), rows, world=world)
+    index = s.Index(w.snapshot(found.role, **{**w.ecs("orders", ROLE), **world}))
+    signed = join(Telemetry({"p": w.task_process("p", "orders")}, rows, ()), index, 0).by_role(ROLE)
+    (policy,) = of_role(found, signed, w.NOW, Settings()).policies
+    (statement,) = policy.document["Statement"]
+    assert statement["Resource"] in (resource, [resource])
 
 
 @pytest.mark.parametrize(

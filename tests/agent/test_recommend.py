@@ -174,6 +174,24 @@ def test_what_could_not_be_seen_stays_and_says_why() -> None:
     }
 
 
+def test_what_a_service_may_use_too_keeps_its_resources_and_says_why() -> None:
+    """A key that S3 decrypts with for the caller is named by no call: narrowed to the others, S3's reads would fail."""
+    key = "arn:aws:kms:eu-west-1:123456789012:key/1"
+    granted = attach({"Action": ["kms:Decrypt", "s3:GetObject"], "Resource": "*"})
+    why = "`s3:GetObject` was called, and its service may use `kms:Decrypt` for the caller"
+    found = made(granted, GET, call("kms:Decrypt", key), beside={"kms:Decrypt": why, "s3:GetObject": ""}.__getitem__)
+    assert [(each["Action"], each["Resource"]) for each in statements(found)] == [
+        ("kms:Decrypt", "*"),
+        ("s3:GetObject", S3 + "b/*"),
+    ]
+    assert [note.text for note in found.notes] == [f"`kms:Decrypt`: resources as granted: {why}"]
+    alone = made(granted, GET, call("kms:Decrypt", key))
+    assert [(each["Action"], each["Resource"]) for each in statements(alone)] == [
+        ("kms:Decrypt", key),
+        ("s3:GetObject", S3 + "b/*"),
+    ]
+
+
 def test_patterns_stay_where_all_they_match_stays() -> None:
     found = made(attach({"Action": "sqs:*", "Resource": "*"}, {"Action": "*", "Resource": QUEUE}), keep=_keep_sqs)
     assert [each["Action"] for each in statements(found)] == ["sqs:*", "sqs:*"]

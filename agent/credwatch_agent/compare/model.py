@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from credwatch_agent.compare.passed import passed_to
 from credwatch_agent.evidence import Coverage, Signed, State, Verdict
+from credwatch_agent.evidence.baselines import Forwarded
 from credwatch_agent.iam import document as documents
 from credwatch_agent.iam.document import Statement
 from credwatch_agent.records import TrailUse
@@ -71,7 +72,8 @@ class StatementView:
 class RoleView:
     """A role: what it grants and what of it was used. `unexplained` uses no statement of it allows.
 
-    `documents` are its policies that parse, Denies included.
+    `documents` are its policies that parse, Denies included. `infrastructure` and `forwarded` are the patterns of
+    actions that are used under it unseen: by hosts, and by services on its behalf.
     """
 
     role: Role
@@ -81,6 +83,8 @@ class RoleView:
     unexplained: tuple[Use, ...]
     problems: tuple[str, ...]
     documents: tuple[documents.Policy, ...] = ()
+    infrastructure: tuple[str, ...] = ()
+    forwarded: Forwarded = ()
 
     @property
     def actions(self) -> Mapping[str, State]:

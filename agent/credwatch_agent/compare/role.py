@@ -49,12 +49,13 @@ def _role(
     served = {(s.usage.service, s.usage.operation) for s in signed if s.usage.outcome not in REFUSED}
     served |= {(service, name) for use in coverage.second.uses for service, _, name in [use.call.partition(":")]}
     tested = frozenset(action for name, action in settings.tested if name in {role.arn, role.name})
-    doubts = Doubts(coverage.gaps, baseline(role, index), forwarding(served), unseen, coverage.second, tested)
+    infrastructure, forwarded = baseline(role, index), forwarding(served)
+    doubts = Doubts(coverage.gaps, infrastructure, forwarded, unseen, coverage.second, tested)
     views = tuple(
         StatementView(each.policy, each.statement, grants(each.statement, seen, doubts))
         for each, seen in zip(parsed, attributed.seen, strict=True)
     )
-    return RoleView(role, coverage, views, uses, attributed.unexplained, problems, read)
+    return RoleView(role, coverage, views, uses, attributed.unexplained, problems, read, infrastructure, forwarded)
 
 
 def _parse(role: Role) -> tuple[list[Attached], tuple[documents.Policy, ...], tuple[str, ...]]:

@@ -109,6 +109,11 @@ def _blind(action: str, infrastructure: tuple[str, ...], forwarded: Forwarded) -
         return Gap(Reason.PASS_ROLE, "`iam:PassRole` is no API call: it is checked inside calls that take a role")
     if unseen_by_all(action):
         return Gap(Reason.NO_OPERATION, f"no SDK operation is authorised as `{action}`")
+    return beside(action, infrastructure, forwarded)
+
+
+def beside(action: str, infrastructure: tuple[str, ...], forwarded: Forwarded) -> Gap | None:
+    """Return why an action may be used unseen beside the calls of applications, None if nothing says so."""
     if matches(action, infrastructure):
         return Gap(Reason.BASELINE, f"the infrastructure uses `{action}`, not an application")
     for call, patterns in forwarded:

@@ -77,7 +77,8 @@ class Settings:
 
     Observed was from `start_ns` to `end_ns`, in nanoseconds since the epoch. `keep` says why an action
     that was not seen has to stay (unobservable, insufficient evidence), or "" if it may go; `keep_resources`
-    says the same of resources. `detail` is `container`, or `full` to narrow objects as finely as they were
+    says the same of resources, and `beside` of the resources of one action that was seen: a service or a host
+    may use it too, on others. `detail` is `container`, or `full` to narrow objects as finely as they were
     reported. `documented` narrows by what AWS documents of a call beside what was seen of it: the service that a
     role is passed to, which no request names.
     """
@@ -85,6 +86,7 @@ class Settings:
     start_ns: int
     end_ns: int
     keep: Callable[[str], str] = _nothing
+    beside: Callable[[str], str] = _nothing
     detail: str = "container"
     keep_resources: str = ""
     learned_share: float = 0.8

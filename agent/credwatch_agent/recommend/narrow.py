@@ -49,7 +49,8 @@ def narrow(statement: Statement, written: Mapping[str, Any], calls: Iterable[Cal
     uses = needed(statement, calls)
     learned = {action: kept for action, all_ in uses.items() if (kept := _before(all_, settings.split_ns))}
     stays, notes = _unseen(statement, learned, settings)
-    groups = _groups(statement, learned, stays, settings)
+    groups, wide = _groups(statement, learned, stays, settings)
+    notes += wide
     if any(
         use.call.last_ns > settings.split_ns and not _covered(statement, groups, action, use)
         for action, all_ in uses.items()
@@ -139,15 +140,22 @@ _PASSES = "passes roles to {} alone: AWS documents so of every operation that wa
 
 def _groups(
     statement: Statement, learned: Mapping[str, Sequence[_Use]], stays: Iterable[str], settings: Settings
-) -> Groups:
+) -> tuple[Groups, list[str]]:
+    """Return what is granted on what, and why resources stay that calls did not need."""
+    granted = _entries(statement)
     on = {action: On(_resources(statement, action, uses, settings)) for action, uses in learned.items()}
-    on |= {action: On(_entries(statement)) for action in stays}
+    wide: dict[str, list[str]] = {}
+    for action in learned:
+        if on[action].resources != granted and (why := settings.beside(action)):
+            on[action] = On(granted)
+            wide.setdefault(why, []).append(action)
+    on |= {action: On(granted) for action in stays}
     if ACTION in learned:
         on[ACTION] = On(on[ACTION].resources, _passed_to(statement, learned[ACTION], settings))
     groups: dict[On, list[str]] = {}
     for each in sorted(set(on.values())):
         groups[each] = _spelled(statement, {action for action, mine in on.items() if mine == each})
-    return groups
+    return groups, [f"{_listed(names)}: resources as granted: {why}" for why, names in sorted(wide.items())]
 
 
 def _passed_to(statement: Statement, uses: Sequence[_Use], settings: Settings) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from credwatch_agent.compare import RoleView
 from credwatch_agent.compare.passed import ACTION, passed_to
-from credwatch_agent.evidence import Gap, Reason, Signed, State
+from credwatch_agent.evidence import Gap, Reason, Signed, State, verdict
 from credwatch_agent.evidence import Settings as Window
 from credwatch_agent.recommend.model import Attached, Call, Recommendation, Settings
 from credwatch_agent.recommend.role import recommend
@@ -61,6 +61,16 @@ def keep(view: RoleView) -> Callable[[str], str]:
     return lambda action: reasons.get(action.lower(), "")
 
 
+def beside(view: RoleView) -> Callable[[str], str]:
+    """Return what says why an action that was seen may be used unseen as well, or "" if nothing says so."""
+
+    def why(action: str) -> str:
+        gap = verdict.beside(action, view.infrastructure, view.forwarded)
+        return gap.sentence if gap else ""
+
+    return why
+
+
 def _sentence(gap: Gap) -> str:
     """Say a gap of one action so that all actions with the same gap can be listed before it."""
     return "no SDK operation is authorised as it" if gap.reason is Reason.NO_OPERATION else gap.sentence
@@ -85,6 +95,8 @@ def of_role(
     doubt = next((gap.sentence for gap in view.coverage.gaps), "")
     signed = tuple(signed)
     why_not = doubt and f"insufficient: {doubt}"
-    settings = Settings(start_ns, max(start_ns, end_ns), keep(view), detail, why_not, documented=documented)
+    settings = Settings(
+        start_ns, max(start_ns, end_ns), keep(view), beside(view), detail, why_not, documented=documented
+    )
     seen = (*calls(signed, documented=documented), *trail_calls(signed, view, documented=documented))
     return recommend(view.role.arn, attached(view), seen, settings)
