@@ -33,7 +33,7 @@ def unsigned(service: str, operation: str) -> bool:
 
 
 def _client(service: str) -> dict[str, Any] | None:
-    return packaged.general("identity").get(service) if type(service) is str else None
+    return packaged.client("identity", service) if type(service) is str else None
 
 
 def _plausible(operation: str) -> bool:

@@ -29,7 +29,7 @@ class Passing(NamedTuple):
 
 def find(service: str, operation: str) -> Passing | None:
     """Return how an operation passes a role, None where it passes none."""
-    client = packaged.general("passrole").get(service)
+    client = packaged.client("passrole", service)
     paths = client["operations"].get(operation) if client else None
     if not client or not paths:
         return None
@@ -42,5 +42,5 @@ def find(service: str, operation: str) -> Passing | None:
 
 def operations(service: str) -> set[str]:
     """Return the operations of a client that pass a role."""
-    client = packaged.general("passrole").get(service)
+    client = packaged.client("passrole", service)
     return set(client["operations"]) if client else set()

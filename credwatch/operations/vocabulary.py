@@ -6,7 +6,6 @@ by the tests). What the vocabulary cannot say is a function of `rules`, named in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -106,12 +105,16 @@ def shape_of(spec: Mapping[str, Any]) -> Shape:
     if "rule" in spec:
         return rules.SHAPES[spec["rule"]]
     paths = listed(spec, "param")
-    others = _OTHER.findall(spec.get("arn", ""))
+    others = _others(spec.get("arn", ""))
     return reads(*sorted({*_heads(paths), *others} - _PLACE))(_shape(paths, spec))
 
 
-_OTHER = re.compile(r"\{(\w+)\}")
-_PLACE = {"partition", "region", "account"}
+_PLACE = {"partition", "region", "account", ""}
+
+
+def _others(template: str) -> list[str]:
+    """Return the names in braces: parameters, places, and the identifier itself, which has none."""
+    return template.replace("}", "{").split("{")[1::2]
 
 
 def _shape(paths: tuple[str, ...], spec: Mapping[str, Any]) -> Shape:
@@ -146,7 +149,7 @@ def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
     before, _, after = resource.partition("{}")
     regional, owned = region == "{region}", account == "{account}"
     literal = before.partition("{")[0].partition("*")[0]
-    others = before.replace("}", "{").split("{")[1::2]
+    others = _others(before)
 
     def build(value: str, params: Mapping[str, object], place: Place) -> str:
         head = before

@@ -19,6 +19,7 @@ RESOLVE_INSTRUCTIONS = 15_000
 LEDGER_SHARE = 0.03
 ENRICH_SHARE = 0.25
 IMPORT_MS = 10.0
+SERVICE_MS = 5.0
 GROWTH = 2.5
 """What twice the evidence may cost: 2 is linear, the rest is noise."""
 MEMORY_MB = 5.0
@@ -102,6 +103,9 @@ def _run(call: str, quick: bool) -> list[Gate]:
             gates.append(Gate("operations.resolve, instructions", resolve, RESOLVE_INSTRUCTIONS / 1_000, "k"))
     if not quick:
         gates.append(Gate("import and instrument()", measure.import_milliseconds(9), IMPORT_MS, "ms"))
+        first = measure.first_answers_milliseconds(5, 9)
+        slowest = max(first, key=lambda name: first[name])
+        gates.append(Gate(f"first answers of a service ({slowest})", first[slowest], SERVICE_MS, "ms"))
         gates.append(Gate("ledger of 10,000 usages", measure.ledger_megabytes(), MEMORY_MB, "MB"))
     return gates
 

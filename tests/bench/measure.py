@@ -5,6 +5,7 @@ Every configuration has a process of its own, so that wrappers never stack. Deci
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -173,6 +174,17 @@ credwatch.instrument()
 print((time.perf_counter() - start) * 1000)
 """
 
+_FIRST = """
+import time
+import botocore.session
+from credwatch.operations import resolve
+start = time.perf_counter()
+resolve({service!r}, {operation!r}, {{}})
+resolve({service!r}, "NoSuchOperation", {{}})  # what an operation without a row needs beside it
+print((time.perf_counter() - start) * 1000)
+"""
+TABLES = ROOT / "credwatch" / "operations" / "data"
+
 _MEMORY = """
 import tracemalloc
 from credwatch.callsite import CallSite
@@ -215,6 +227,17 @@ def _fresh(script: str) -> float:
 def import_milliseconds(times: int) -> float:
     """Return what `import credwatch` and `instrument()` take beyond botocore and the OTel API; median."""
     return statistics.median(_fresh(_IMPORT) for _ in range(times))
+
+
+def first_answers_milliseconds(services: int, times: int) -> dict[str, float]:
+    """Return what the first answers of a process take, by service: of the largest tables, the median for each."""
+    largest = sorted(TABLES.glob("*.json"), key=lambda path: path.stat().st_size)[-services:]
+    took = {}
+    for path in largest:
+        operation = next(iter(json.loads(path.read_bytes())["sections"][0]["operations"]))
+        script = _FIRST.format(service=path.stem, operation=operation)
+        took[path.stem] = statistics.median(_fresh(script) for _ in range(times))
+    return took
 
 
 def ledger_megabytes() -> float:

@@ -15,7 +15,7 @@ import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 import credwatch.operations
-from credwatch.operations import coverage, partition_of, resolve, rules
+from credwatch.operations import coverage, packaged, partition_of, resolve, rules
 from credwatch_agent.iam.document import parse
 from credwatch_agent.iam.evaluate import allowing
 from tests.recorder.operations import documented, generate, newer, roles
@@ -230,6 +230,13 @@ def operation_names(client: str) -> list[str]:
 
 def listed(prefix: str) -> list[str]:
     return list(generate.actions(IAM, prefix).values())
+
+
+@pytest.mark.parametrize("name", ["identity", "passrole"])
+def test_a_client_s_line_of_a_generated_file_is_what_the_whole_file_says(name: str) -> None:
+    assert {client: packaged.client(name, client) for client in GENERAL[name]} == GENERAL[name]
+    for unheard in ("", "no-such-client", 'acm": {}', "\ud800", "operations", "acm\n"):
+        assert packaged.client(name, unheard) is None
 
 
 @pytest.mark.slow

@@ -182,7 +182,7 @@ def write(name: str, content: Mapping[str, object]) -> None:
     """Write one file, a line for each client or prefix, and forget what was read of it."""
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
     (GENERAL / f"{name}.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
-    packaged.general.cache_clear()
+    packaged.forget()
 
 
 def main() -> None:
