@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from credwatch.operations.naming import Action, Derivation, Named, Place, Shape, reads, text
+from credwatch.operations.naming import Action, Derivation, Named, Place, Shape, anywhere, reads, text
 
 
 def _bucket(value: object, place: Place) -> tuple[str, str, bool]:
@@ -146,9 +146,39 @@ def s3_variant(params: Mapping[str, object]) -> str:
             return "express"
         return "object-lambda" if name.endswith("--ol-s3") else ""
     if name[:4] == "arn:":
-        service = name.split(":", 3)[2:3]
-        return _VARIANT_OF.get(service[0], "") if service else ""
+        return _VARIANT_OF.get(_service(name), "")
     return ""
+
+
+@reads("Name", "Bucket")
+def s3_on_outposts(params: Mapping[str, object]) -> bool:
+    """S3 Control on Outposts: access point and bucket are given by their ARNs, which name the service."""
+    return any(_service(text(params.get(name))) == "s3-outposts" for name in ("Name", "Bucket"))
+
+
+@reads("Name", "ResourceArn")
+def s3_in_directory(params: Mapping[str, object]) -> bool:
+    """S3 Control on a directory bucket: an access point's name ends so, what is tagged names the service."""
+    name, tagged = text(params.get("Name")), text(params.get("ResourceArn"))
+    return name.endswith("--xa-s3") or "s3express" in (_service(name), _service(tagged))
+
+
+def _service(arn: str) -> str:
+    return arn.split(":", 3)[2] if arn[:4] == "arn:" and arn.count(":") > 2 else ""
+
+
+@reads("indexArn", "indexName", "vectorBucketArn", "vectorBucketName")
+def s3vectors_index(params: Mapping[str, object], place: Place) -> Named:
+    """Vector index: an ARN, or a name in a bucket, which is a name or an ARN itself, of another account even."""
+    index = text(params.get("indexArn"))
+    if _service(index) == "s3vectors" and "/index/" in index:
+        return (index,), True
+    bucket, name = text(params.get("vectorBucketArn")), text(params.get("indexName")) or "*"
+    if _service(bucket) != "s3vectors":
+        named = text(params.get("vectorBucketName")) or "*"
+        there = anywhere(place) if index or bucket else place  # an ARN of another kind tells nothing
+        bucket = f"arn:{there[0]}:s3vectors:{there[1]}:{there[2]}:bucket/{named}"
+    return (f"{bucket}/index/{name}",), name != "*" and bucket[-2:] != "/*"
 
 
 _VARIANT_OF = {"s3express": "express", "s3-object-lambda": "object-lambda", "s3-outposts": "outposts"}

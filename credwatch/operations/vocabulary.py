@@ -105,8 +105,10 @@ def shape_of(spec: Mapping[str, Any]) -> Shape:
     if "rule" in spec:
         return rules.SHAPES[spec["rule"]]
     paths = listed(spec, "param")
-    others = _others(spec.get("arn", ""))
-    return reads(*sorted({*_heads(paths), *others} - _PLACE))(_shape(paths, spec))
+    names, shape = {*_heads(paths), *_others(spec.get("arn", ""))} - _PLACE, _shape(paths, spec)
+    if "owner" in spec:
+        names, shape = {*names, spec["owner"]}, _owned(spec["owner"], shape)
+    return reads(*sorted(names))(shape)
 
 
 _PLACE = {"partition", "region", "account", ""}
@@ -133,6 +135,18 @@ def _new(template: str) -> Shape:
     """A resource that the call makes: its name is not known before, so the check is made on all of its kind."""
     build, _ = _template(template + "{}")
     return lambda params, place: ((build("", params, place),), True)
+
+
+def _owned(name: str, shape: Shape) -> Shape:
+    """For a resource in the account that a parameter names; without it, in the caller's."""
+
+    def owned(params: Mapping[str, object], place: Place) -> Named:
+        given = text(params.get(name))
+        if given:
+            place = (place[0], place[1], given if len(given) == 12 and given.isdigit() else "*", place[3])
+        return shape(params, place)
+
+    return owned
 
 
 Build = Callable[[str, Mapping[str, object], Place], str]

@@ -150,7 +150,7 @@ def test_a_table_names_operations_and_parameters_that_exist(service: str) -> Non
     assert {operation for operation, _ in operations(table)} <= known
     members = {m for name in known if (i := model.operation_model(name).input_shape) for m in i.members}
     for spec in [*table.get("resources", {}).values(), *table.get("facets", {}).values()]:
-        for key in ("param", "any"):
+        for key in ("param", "any", "owner"):
             paths = spec.get(key, [])
             for path in [paths] if isinstance(paths, str) else paths:
                 assert re.split(r"[.\[{]", path)[0] in members, path
