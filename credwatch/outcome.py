@@ -60,7 +60,7 @@ _FAILED = frozenset(
         "TransactionInProgressException",
     }
 )
-_OBJECT_READS = frozenset({("s3", "GetObject"), ("s3", "HeadObject")})
+_OBJECT_READS = frozenset({("s3", "GetObject"), ("s3", "GetObjectAttributes"), ("s3", "HeadObject")})
 
 # User: <arn> is not authorized to perform: <action> on resource: <arn> because no <type> policy allows ...
 # ... with an explicit deny in a <type> policy  (IAM user guide, "Troubleshoot access denied error messages")

@@ -243,7 +243,7 @@ SHAPES: Mapping[str, Shape] = {
     function.__name__: function
     for function in (
         s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_source_directory, s3.s3_object_lambda, s3.s3_directory,
-        s3.s3vectors_index,
+        s3.s3_table, s3.s3vectors_index,
         sqs_queue, lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
         ssm_parameter, sts_root, ecs_task_definition, *resources.SHAPES,
     )
@@ -253,6 +253,7 @@ FACETS: Mapping[str, Test] = {
     "s3_on_outposts": s3.s3_on_outposts,
     "s3_source_version": s3.s3_source_version,
     "s3_source_is_directory": s3.s3_source_is_directory,
+    "s3_source_is_on_outposts": s3.s3_source_is_on_outposts,
 }
 RULES: Mapping[str, tuple[Rule, Mapping[str, tuple[str, Shape]]]] = {
     "s3_delete_objects": (s3.s3_delete_objects, s3.DELETE_OBJECTS),

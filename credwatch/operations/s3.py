@@ -36,6 +36,9 @@ def _access_point(arn: str, place: Place) -> tuple[str, str, bool]:
     parts = arn.split(":", 5)
     if len(parts) == 6 and parts[2] in _SLASHED:
         resource = parts[5].replace(":", "/")
+        if resource.startswith("outpost/") and resource.count("/") == 1:
+            # a copy's source names the outpost and the key, and not the bucket
+            return ":".join((*parts[:5], f"{resource}/*/*")), "/object/", False
         if resource.startswith(("accesspoint/", "outpost/")) or (parts[2] == "s3express" and resource[:7] == "bucket/"):
             return ":".join((*parts[:5], resource)), "/object/", True
         if parts[2] == "s3" and not parts[3] and not parts[4] and resource:
@@ -50,6 +53,9 @@ def _directory(name: str, place: Place) -> tuple[str, str, bool]:
         return f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:accesspoint/{name}", "/object/", True
     if name[-6:] == "--x-s3":
         return f"arn:{place[0]}:s3express:{place[1]}:{place[2]}:bucket/{name}", "/object/", True
+    if name[-7:] == "--op-s3":
+        # the alias names neither the outpost nor the account
+        return f"arn:{place[0]}:s3-outposts:{place[1]}:*:outpost/*/accesspoint/*", "/object/", False
     return f"arn:{place[0]}:s3:::{name}", "/", True
 
 
@@ -113,6 +119,12 @@ def s3_source_is_directory(params: Mapping[str, object]) -> bool:
     return s3_variant({"Bucket": _source(params)[0]}) == "express"
 
 
+@reads("CopySource")
+def s3_source_is_on_outposts(params: Mapping[str, object]) -> bool:
+    """Source on an Outpost: it is read with that service's action."""
+    return s3_variant({"Bucket": _source(params)[0]}) == "outposts"
+
+
 def s3_source_directory(params: Mapping[str, object], place: Place) -> Named:
     """The directory bucket that a copy reads from."""
     return s3_directory({"Bucket": _source(params)[0]}, place)
@@ -136,15 +148,19 @@ def s3_directory(params: Mapping[str, object], place: Place) -> Named:
     return (arn,), known
 
 
+@reads()
+def s3_table(params: Mapping[str, object], place: Place) -> Named:
+    """S3 Tables: the bucket that keeps one table's data, by a name of AWS's that tells neither table nor owner."""
+    return (f"arn:{place[0]}:s3tables:{place[1]}:*:bucket/*/table/*",), False
+
+
 @reads("Bucket")
 def s3_variant(params: Mapping[str, object]) -> str:
     """S3's look-alikes: the same operations, authorised by another service's actions."""
     value = params.get("Bucket")
     name = value if type(value) is str else text(value)
     if name[-3:] == "-s3":
-        if name.endswith(("--x-s3", "--xa-s3")):
-            return "express"
-        return "object-lambda" if name.endswith("--ol-s3") else ""
+        return _VARIANT_AT.get(name.rpartition("--")[2], "")
     if name[:4] == "arn:":
         return _VARIANT_OF.get(_service(name), "")
     return ""
@@ -181,6 +197,9 @@ def s3vectors_index(params: Mapping[str, object], place: Place) -> Named:
     return (f"{bucket}/index/{name}",), name != "*" and bucket[-2:] != "/*"
 
 
+_VARIANT_AT = {
+    "x-s3": "express", "xa-s3": "express", "ol-s3": "object-lambda", "op-s3": "outposts", "table-s3": "tables",
+}  # fmt: skip
 _VARIANT_OF = {"s3express": "express", "s3-object-lambda": "object-lambda", "s3-outposts": "outposts"}
 
 

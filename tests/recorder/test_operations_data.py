@@ -81,6 +81,7 @@ RESOURCES_UNLISTED: dict[str, str] = {
 BUCKETS = [
     "name-1",
     "n--euw1-az1--x-s3",
+    "n--table-s3",
     "arn:aws:s3-object-lambda:eu-west-1:111122223333:accesspoint/n",
     "arn:aws:s3-outposts:eu-west-1:111122223333:outpost/op-1/accesspoint/n",
 ]

@@ -19,6 +19,7 @@ USER = "User: arn:aws:sts::123456789012:assumed-role/r/s is not authorized to pe
         ("ec2", "RunInstances", 412, "DryRunOperation", "allowed"),
         ("s3", "GetObject", 404, "NoSuchKey", "allowed"),
         ("s3", "HeadObject", 404, "404", "allowed"),
+        ("s3", "GetObjectAttributes", 404, "NoSuchKey", "allowed"),
         ("s3", "GetObject", 404, "NoSuchBucket", "answered"),
         ("s3", "HeadBucket", 404, "404", "answered"),
         ("s3", "GetObject", 304, "304", "allowed"),
