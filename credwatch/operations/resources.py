@@ -214,39 +214,92 @@ def ssm_document(params: Mapping[str, object], place: Place) -> Named:
 
 # The kinds of resources by the id's prefix, where that tells it; a kind in a tag specification is its ARN's.
 _EC2_KINDS = {
-    "acl": "network-acl", "ami": "image", "cgw": "customer-gateway", "dopt": "dhcp-options", "eipalloc": "elastic-ip",
-    "eni": "network-interface", "fleet": "fleet", "fl": "vpc-flow-log", "h": "dedicated-host", "i": "instance",
-    "igw": "internet-gateway", "key": "key-pair", "lt": "launch-template", "nat": "natgateway", "pcx":
-    "vpc-peering-connection", "rtb": "route-table", "sg": "security-group", "sir": "spot-instances-request",
-    "snap": "snapshot", "subnet": "subnet", "tgw": "transit-gateway", "vgw": "vpn-gateway", "vol": "volume",
-    "vpc": "vpc", "vpce": "vpc-endpoint", "vpn": "vpn-connection",
+    "acl": "network-acl", "afi": "fpga-image", "ami": "image", "cagw": "carrier-gateway", "cgw": "customer-gateway",
+    "cr": "capacity-reservation", "crf": "capacity-reservation-fleet", "cvpn-endpoint": "client-vpn-endpoint",
+    "dopt": "dhcp-options", "eice": "instance-connect-endpoint", "eigw": "egress-only-internet-gateway",
+    "eipalloc": "elastic-ip", "eni": "network-interface", "export-ami": "export-image-task",
+    "export-i": "export-instance-task", "fl": "vpc-flow-log", "fleet": "fleet", "h": "dedicated-host",
+    "i": "instance", "iew": "instance-event-window", "igw": "internet-gateway", "import-ami": "import-image-task",
+    "import-snap": "import-snapshot-task", "ipam": "ipam", "ipam-pool": "ipam-pool",
+    "ipam-res-disco": "ipam-resource-discovery", "ipam-scope": "ipam-scope", "ipv4pool-ec2": "ipv4pool-ec2",
+    "ipv6pool-ec2": "ipv6pool-ec2", "key": "key-pair", "lgw": "local-gateway", "lgw-rtb": "local-gateway-route-table",
+    "lt": "launch-template", "nat": "natgateway", "nia": "network-insights-analysis", "nip": "network-insights-path",
+    "pcx": "vpc-peering-connection", "pg": "placement-group", "pl": "prefix-list", "rtb": "route-table",
+    "sfr": "spot-fleet-request", "sg": "security-group", "sgr": "security-group-rule", "sir": "spot-instances-request",
+    "snap": "snapshot", "subnet": "subnet", "tgw": "transit-gateway", "tgw-attach": "transit-gateway-attachment",
+    "tgw-connect-peer": "transit-gateway-connect-peer", "tgw-mcast-domain": "transit-gateway-multicast-domain",
+    "tgw-rtb": "transit-gateway-route-table", "tmf": "traffic-mirror-filter", "tmfr": "traffic-mirror-filter-rule",
+    "tms": "traffic-mirror-session", "tmt": "traffic-mirror-target", "vgw": "vpn-gateway", "vol": "volume",
+    "vpc": "vpc", "vpce": "vpc-endpoint", "vpce-svc": "vpc-endpoint-service", "vpn": "vpn-connection",
 }  # fmt: skip
 _EC2_WITHOUT_ACCOUNT = frozenset({"image", "snapshot"})
+_EC2_UUIDS = frozenset({"fleet", "sfr"})  # in their ids the prefix does not end at the last hyphen
+_EC2_BY_NAME = frozenset({"key-pair", "placement-group"})  # their ARNs have the name, which an id does not tell
+_EC2_IDS = ("Resources", "ResourceIds", "Source", "Destination", "GatewayId", "ImportTaskId", "ExportTaskId")
 
 
 def _ec2(kind: str, name: str, place: Place) -> str:
     account = "" if kind in _EC2_WITHOUT_ACCOUNT else place[2]
-    return f"arn:{place[0]}:ec2:{place[1]}:{account}:{kind}/{name}"
+    region = "" if kind == "ipam" or (kind.startswith("ipam-") and kind != "ipam-pool-allocation") else place[1]
+    return f"arn:{place[0]}:ec2:{region}:{account}:{kind}/{name}"
 
 
-@reads("Resources")
-def ec2_tagged(params: Mapping[str, object], place: Place) -> Named:
-    """Tagged resources of any kind: the id's prefix tells which; one that tells none leaves all open."""
-    names = _texts(params, "Resources")
-    kinds = [(_EC2_KINDS.get(name.partition("-")[0], "*"), name) for name in names] or [("*", "")]
-    return _several((_ec2(kind, name, place) if kind != "*" else "*", kind != "*") for kind, name in kinds)
+def _ec2_of(name: str, place: Place) -> tuple[str, bool]:
+    """Return the ARN of an id, `*` where its prefix does not tell the kind; an ARN of EC2 as it is."""
+    if name[:4] == "arn:":
+        given = name.split(":", 5)[2:3] == ["ec2"] and name.count(":") >= 5
+        return (name, True) if given else ("*", False)
+    first = name.partition("-")[0]
+    kind = _EC2_KINDS.get(first if first in _EC2_UUIDS else name.rpartition("-")[0])
+    if kind is None:
+        return "*", False
+    known = kind not in _EC2_BY_NAME
+    return _ec2(kind, name if known else "*", place), known
 
 
-@reads("TagSpecifications")
+@reads(*_EC2_IDS)
+def ec2_by_id(params: Mapping[str, object], place: Place) -> Named:
+    """Resources of any kind: the id's prefix tells which; one that tells none leaves all open."""
+    return _several(_ec2_of(name, place) for name in _texts(params, *_EC2_IDS) or [""])
+
+
+@reads("TagSpecifications", "PoolTagSpecifications")
 def ec2_tag_specifications(params: Mapping[str, object], place: Place) -> Named:
     """Resources that are tagged when they are made: the kinds that the tag specifications name."""
-    listed = params.get("TagSpecifications")
-    entries = listed[:_MOST] if isinstance(listed, (list, tuple)) else []
+    listed = [params.get("TagSpecifications"), params.get("PoolTagSpecifications")]
+    entries = [entry for each in listed if isinstance(each, (list, tuple)) for entry in each[:_MOST]]
     kinds = {text(entry.get("ResourceType")) for entry in entries if isinstance(entry, dict)} - {""}
     plain = {kind for kind in kinds if kind.replace("-", "").isalnum()}
     if not plain:
         return ("*",), False
     return tuple(sorted(_ec2(kind, "*", place) for kind in plain)), True
+
+
+@reads("ImageId")
+def ec2_image(params: Mapping[str, object], place: Place) -> Named:
+    """Image to launch: its id, or a Systems Manager parameter (`resolve:ssm:`), which does not tell it."""
+    image = text(params.get("ImageId"))
+    known = bool(image) and not image.startswith("resolve:")
+    return (f"arn:{place[0]}:ec2:{place[1]}::image/{image if known else '*'}",), known
+
+
+def _source(params: Mapping[str, object], place: Place, parameter: str) -> tuple[str, bool]:
+    # which region the ARN of a resource of another region is checked with is not documented
+    name, region = text(params.get(parameter)), text(params.get("SourceRegion"))
+    kind = "image" if parameter == "SourceImageId" else "snapshot"
+    return f"arn:{place[0]}:ec2:{place[1] if region in {'', place[1]} else '*'}::{kind}/{name or '*'}", bool(name)
+
+
+@reads("SourceImageId", "SourceRegion")
+def ec2_source_image(params: Mapping[str, object], place: Place) -> Named:
+    """Image that is copied: the call goes to the copy's region, the image is in SourceRegion."""
+    return _several([_source(params, place, "SourceImageId")])
+
+
+@reads("SourceSnapshotId", "SourceRegion")
+def ec2_source_snapshot(params: Mapping[str, object], place: Place) -> Named:
+    """Snapshot that is copied: the call goes to the copy's region, the snapshot is in SourceRegion."""
+    return _several([_source(params, place, "SourceSnapshotId")])
 
 
 # --- Batch --------------------------------------------------------------------------------------
@@ -266,6 +319,7 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 
 
 SHAPES = (
-    batch_job_definition, bedrock_model, ec2_tag_specifications, ec2_tagged, events_rule, glue_catalog, glue_database,
-    glue_function, glue_table, logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
+    batch_job_definition, bedrock_model, ec2_by_id, ec2_image, ec2_source_image, ec2_source_snapshot,
+    ec2_tag_specifications, events_rule, glue_catalog, glue_database, glue_function, glue_table, logs_group,
+    logs_stream, scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip
