@@ -302,6 +302,32 @@ def ec2_source_snapshot(params: Mapping[str, object], place: Place) -> Named:
     return _several([_source(params, place, "SourceSnapshotId")])
 
 
+# --- ECS ----------------------------------------------------------------------------------------
+
+_ECS_PARENTS = {
+    "service-deployment": "service", "service-revision": "service", "daemon-deployment": "daemon",
+    "daemon-revision": "daemon", "gateway-route": "gateway",
+}  # fmt: skip
+_ECS_CHILDREN = (
+    "serviceDeploymentArn", "serviceDeploymentArns", "serviceRevisionArns", "daemonDeploymentArns",
+    "daemonRevisionArns", "gatewayRouteArn",
+)  # fmt: skip
+
+
+def _ecs_parent(arn: str) -> tuple[str, bool]:
+    parts = arn.split(":", 5)
+    kind, *names = parts[5].split("/") if len(parts) == 6 and parts[2] == "ecs" else [""]
+    if kind not in _ECS_PARENTS or len(names) != 3:
+        return "*", False
+    return ":".join((*parts[:5], "/".join((_ECS_PARENTS[kind], *names[:2])))), True
+
+
+@reads(*_ECS_CHILDREN)
+def ecs_parent(params: Mapping[str, object], place: Place) -> Named:
+    """Service, daemon or gateway of a deployment, revision or route: the first two names of the child's ARN."""
+    return _several(map(_ecs_parent, _texts(params, *_ECS_CHILDREN) or [""]))
+
+
 # --- Batch --------------------------------------------------------------------------------------
 
 
@@ -320,6 +346,6 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 
 SHAPES = (
     batch_job_definition, bedrock_model, ec2_by_id, ec2_image, ec2_source_image, ec2_source_snapshot,
-    ec2_tag_specifications, events_rule, glue_catalog, glue_database, glue_function, glue_table, logs_group,
-    logs_stream, scheduler_schedule, ssm_document, ssm_instance,
+    ec2_tag_specifications, ecs_parent, events_rule, glue_catalog, glue_database, glue_function, glue_table,
+    logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip

@@ -167,16 +167,27 @@ def ecs_task_definition(params: Mapping[str, object], place: Place) -> Named:
     """Task definitions: an ARN, `family:revision`, or a family, which means its latest revision."""
     listed = params.get("taskDefinitions")
     values = [params.get("taskDefinition"), *(listed[:1000] if isinstance(listed, (list, tuple)) else ())]
-    base = f"arn:{place[0]}:ecs:{place[1]}:{place[2]}:task-definition/"
-    arns = set()
-    for name in filter(None, map(text, values)):
+    return _task_definitions(values, "task-definition/", place)
+
+
+@reads("daemonTaskDefinition")
+def ecs_daemon_task_definition(params: Mapping[str, object], place: Place) -> Named:
+    """Daemon task definition: named as a task definition is."""
+    return _task_definitions([params.get("daemonTaskDefinition")], "daemon-task-definition/", place)
+
+
+def _task_definitions(values: list[object], kind: str, place: Place) -> Named:
+    base = f"arn:{place[0]}:ecs:{place[1]}:{place[2]}:{kind}"
+    arns, known = set(), True
+    for name in map(text, values):
         if name[:4] == "arn:":
             parts = name.split(":", 5)
-            given = len(parts) == 6 and parts[2] == "ecs" and parts[5].startswith("task-definition/")
-            arns.add(name if given else f"arn:{place[0]}:ecs:*:*:task-definition/*:*")
-        else:
+            given = len(parts) == 6 and parts[2] == "ecs" and parts[5].startswith(kind)
+            arns.add(name if given else f"arn:{place[0]}:ecs:*:*:{kind}*:*")
+            known = known and given
+        elif name:
             arns.add(base + (name if ":" in name else f"{name}:*"))
-    return (tuple(sorted(arns)), True) if arns else ((f"{base}*:*",), False)
+    return (tuple(sorted(arns)), known) if arns else ((f"{base}*:*",), False)
 
 
 # --- PartiQL ------------------------------------------------------------------------------------
@@ -245,7 +256,7 @@ SHAPES: Mapping[str, Shape] = {
         s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_source_directory, s3.s3_object_lambda, s3.s3_directory,
         s3.s3_table, s3.s3vectors_index,
         sqs_queue, lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
-        ssm_parameter, sts_root, ecs_task_definition, *resources.SHAPES,
+        ssm_parameter, sts_root, ecs_daemon_task_definition, ecs_task_definition, *resources.SHAPES,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Test] = {
