@@ -328,6 +328,42 @@ def ecs_parent(params: Mapping[str, object], place: Place) -> Named:
     return _several(map(_ecs_parent, _texts(params, *_ECS_CHILDREN) or [""]))
 
 
+# --- ECR and EFS --------------------------------------------------------------------------------
+
+
+def _ecr(params: Mapping[str, object], place: Place, service: str, region: str) -> Named:
+    registry = text(params.get("registryId"))
+    owned = len(registry) == 12 and registry.isdigit()
+    base = f"arn:{place[0]}:{service}:{region}:{(registry if owned else '*') if registry else place[2]}:repository/"
+    names = _texts(params, "repositoryName", "repositoryNames")
+    return _several((f"{base}{name or '*'}", bool(name)) for name in names or [""])
+
+
+@reads("repositoryName", "repositoryNames", "registryId")
+def ecr_repository(params: Mapping[str, object], place: Place) -> Named:
+    """Repositories: a registry is named by the account that owns it."""
+    return _ecr(params, place, "ecr", place[1])
+
+
+@reads("repositoryName", "repositoryNames", "registryId")
+def ecr_public_repository(params: Mapping[str, object], place: Place) -> Named:
+    """Public repositories: as ECR's, without a region."""
+    return _ecr(params, place, "ecr-public", "")
+
+
+@reads("ResourceId")
+def efs_resource(params: Mapping[str, object], place: Place) -> Named:
+    """Tagged resource: the id's prefix tells a file system from an access point; it may also be an ARN."""
+    value = text(params.get("ResourceId"))
+    if value[:4] == "arn:":
+        given = value.split(":", 5)[2:3] == ["elasticfilesystem"] and value.count(":") >= 5
+        return (value if given else "*",), given
+    kind = {"fs": "file-system", "fsap": "access-point"}.get(value.partition("-")[0])
+    if kind is None:
+        return ("*",), False
+    return (f"arn:{place[0]}:elasticfilesystem:{place[1]}:{place[2]}:{kind}/{value}",), True
+
+
 # --- Batch --------------------------------------------------------------------------------------
 
 
@@ -346,6 +382,6 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 
 SHAPES = (
     batch_job_definition, bedrock_model, ec2_by_id, ec2_image, ec2_source_image, ec2_source_snapshot,
-    ec2_tag_specifications, ecs_parent, events_rule, glue_catalog, glue_database, glue_function, glue_table,
-    logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
+    ec2_tag_specifications, ecr_public_repository, ecr_repository, ecs_parent, efs_resource, events_rule, glue_catalog,
+    glue_database, glue_function, glue_table, logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip
