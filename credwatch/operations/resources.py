@@ -364,6 +364,19 @@ def efs_resource(params: Mapping[str, object], place: Place) -> Named:
     return (f"arn:{place[0]}:elasticfilesystem:{place[1]}:{place[2]}:{kind}/{value}",), True
 
 
+# --- RDS ----------------------------------------------------------------------------------------
+
+
+@reads("SnapshotIdentifier")
+def rds_snapshot(params: Mapping[str, object], place: Place) -> Named:
+    """Snapshot that a cluster is made of: a name is a cluster snapshot's, an ARN may be an instance's, too."""
+    name = text(params.get("SnapshotIdentifier"))
+    if name[:4] == "arn:":
+        given = name.split(":", 6)[5:6] in (["cluster-snapshot"], ["snapshot"])
+        return (name if given else "*",), given
+    return (f"arn:{place[0]}:rds:{place[1]}:{place[2]}:cluster-snapshot:{name.lower() or '*'}",), bool(name)
+
+
 # --- Batch --------------------------------------------------------------------------------------
 
 
@@ -383,5 +396,6 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 SHAPES = (
     batch_job_definition, bedrock_model, ec2_by_id, ec2_image, ec2_source_image, ec2_source_snapshot,
     ec2_tag_specifications, ecr_public_repository, ecr_repository, ecs_parent, efs_resource, events_rule, glue_catalog,
-    glue_database, glue_function, glue_table, logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
+    glue_database, glue_function, glue_table, logs_group, logs_stream, rds_snapshot, scheduler_schedule,
+    ssm_document, ssm_instance,
 )  # fmt: skip
