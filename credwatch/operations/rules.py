@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from credwatch.operations import resources, s3
+from credwatch.operations import infrastructure, resources, s3
 from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, Variant, reads, text
 
 # --- SQS ----------------------------------------------------------------------------------------
@@ -256,7 +256,8 @@ SHAPES: Mapping[str, Shape] = {
         s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_source_directory, s3.s3_object_lambda, s3.s3_directory,
         s3.s3_table, s3.s3vectors_index,
         sqs_queue, lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
-        ssm_parameter, sts_root, ecs_daemon_task_definition, ecs_task_definition, *resources.SHAPES,
+        ssm_parameter, sts_root, ecs_daemon_task_definition, ecs_task_definition,
+        *infrastructure.SHAPES, *resources.SHAPES,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Test] = {
