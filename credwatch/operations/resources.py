@@ -1,4 +1,4 @@
-"""Resources of single services whose ARNs no template says: EventBridge, Glue, Bedrock, Systems Manager.
+"""Resources of single services whose ARNs no template says: EventBridge, Glue, Bedrock, Systems Manager and others.
 
 Each function takes whatever the caller passed, never raises, and says in its docstring why it is needed.
 """
@@ -92,36 +92,61 @@ def logs_stream(params: Mapping[str, object], place: Place) -> Named:
 _CATALOGS = ("CatalogId", "CatalogID")
 
 
-def _glue(params: Mapping[str, object], place: Place) -> tuple[str, bool]:
-    """Return the start of a catalog resource's ARN; a catalog id other than an account's tells no more."""
+def _glue(params: Mapping[str, object], place: Place) -> tuple[str, str]:
+    """Return the start of a catalog resource's ARN and the path of the catalog below the account's own.
+
+    An id is an account, the path of a catalog (`s3tablescatalog/bucket`), or both with a colon.
+    """
     catalog = text(params.get(_CATALOGS[0])) or text(params.get(_CATALOGS[1]))
-    if not catalog:
-        return f"arn:{place[0]}:glue:{place[1]}:{place[2]}:", True
-    owned = len(catalog) == 12 and catalog.isdigit()
-    return f"arn:{place[0]}:glue:{place[1]}:{catalog if owned else '*'}:", owned
+    account, colon, path = catalog.partition(":")
+    if not colon and not _is_account(account):
+        account, path = place[2], catalog
+    elif not _is_account(account):
+        account, path = "*", "*"
+    return f"arn:{place[0]}:glue:{place[1]}:{account}:", path
+
+
+def _is_account(value: str) -> bool:
+    return len(value) == 12 and value.isdigit()
+
+
+def _under(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
 
 
 def _named(params: Mapping[str, object], names: tuple[str, ...], inputs: str) -> str:
     for name in names:
         if value := text(params.get(name)):
             return value
-    nested = params.get(inputs)
-    return text(nested.get("Name")) if isinstance(nested, dict) else ""
+    return _member(params, inputs, "Name")
+
+
+def _member(params: Mapping[str, object], name: str, member: str) -> str:
+    nested = params.get(name)
+    return text(nested.get(member)) if isinstance(nested, dict) else ""
+
+
+@reads(*_CATALOGS)
+def glue_root(params: Mapping[str, object], place: Place) -> Named:
+    """Root catalog of an account: the caller's own, or that in CatalogId; each catalog action is checked on it."""
+    return (f"{_glue(params, place)[0]}catalog",), True
 
 
 @reads(*_CATALOGS)
 def glue_catalog(params: Mapping[str, object], place: Place) -> Named:
-    """Catalog: the account's own, or that of the account in CatalogId; each catalog action is checked on it."""
-    base, known = _glue(params, place)
-    return (f"{base}catalog",), known
+    """Catalog with its ancestors up to the root, each of which is checked."""
+    base, path = _glue(params, place)
+    names = path.split("/") if path else []
+    below = [f"{base}catalog/{'/'.join(names[: depth + 1])}" for depth in range(len(names))]
+    return tuple(sorted((f"{base}catalog", *below))), path != "*"
 
 
 @reads(*_CATALOGS, "DatabaseName", "DatabaseInput", "TableName", "Name")
 def glue_database(params: Mapping[str, object], place: Place) -> Named:
     """Database of a catalog operation: a parameter, or the name inside DatabaseInput."""
-    base, known = _glue(params, place)
+    base, path = _glue(params, place)
     name = _named(params, ("DatabaseName",), "DatabaseInput") or ("" if "TableName" in params else _plain(params))
-    return (f"{base}database/{name or '*'}",), known and bool(name)
+    return (f"{base}database/{_under(path, name or '*')}",), bool(name) and path != "*"
 
 
 def _plain(params: Mapping[str, object]) -> str:
@@ -131,22 +156,81 @@ def _plain(params: Mapping[str, object]) -> str:
 @reads(*_CATALOGS, "DatabaseName", "TableName", "TablesToDelete", "Name", "TableInput")
 def glue_table(params: Mapping[str, object], place: Place) -> Named:
     """Table of a catalog operation: one name, several, or that inside TableInput, under its database."""
-    base, known = _glue(params, place)
-    database = text(params.get("DatabaseName")) or "*"
+    base, path = _glue(params, place)
+    base += f"table/{_under(path, text(params.get('DatabaseName')) or '*')}/"
     names = _texts(params, "TableName", "TablesToDelete") or [_named(params, ("Name",), "TableInput")]
-    return _several((f"{base}table/{database}/{name or '*'}", known and bool(name)) for name in names)
+    return _several((base + (name or "*"), bool(name) and path != "*") for name in names)
 
 
 @reads(*_CATALOGS, "DatabaseName", "FunctionName", "FunctionInput")
 def glue_function(params: Mapping[str, object], place: Place) -> Named:
     """User-defined function of a catalog operation, under its database."""
-    base, known = _glue(params, place)
-    name = text(params.get("FunctionName"))
-    if not name:
-        nested = params.get("FunctionInput")
-        name = text(nested.get("FunctionName")) if isinstance(nested, dict) else ""
-    database = text(params.get("DatabaseName")) or "*"
-    return (f"{base}userDefinedFunction/{database}/{name or '*'}",), known and bool(name)
+    base, path = _glue(params, place)
+    name = text(params.get("FunctionName")) or _member(params, "FunctionInput", "FunctionName")
+    database = _under(path, text(params.get("DatabaseName")) or "*")
+    return (f"{base}userDefinedFunction/{database}/{name or '*'}",), bool(name) and path != "*"
+
+
+@reads(*_CATALOGS, "Name", "ConnectionName", "ConnectionNameList", "ConnectionInput")
+def glue_connection(params: Mapping[str, object], place: Place) -> Named:
+    """Connections: one name, several, or that inside ConnectionInput, in the account of the catalog."""
+    base, _ = _glue(params, place)
+    names = _texts(params, "ConnectionName", "ConnectionNameList") or [_named(params, ("Name",), "ConnectionInput")]
+    return _several((f"{base}connection/{name or '*'}", bool(name)) for name in names)
+
+
+@reads(*_CATALOGS, "Name")
+def glue_contents(params: Mapping[str, object], place: Place) -> Named:
+    """Tables and functions of a database that is deleted with all that it holds."""
+    base, path = _glue(params, place)
+    name = _under(path, _plain(params) or "*")
+    return (f"{base}table/{name}/*", f"{base}userDefinedFunction/{name}/*"), bool(_plain(params)) and path != "*"
+
+
+@reads("Entries")
+def glue_optimized(params: Mapping[str, object], place: Place) -> Named:
+    """Tables of a batch, each entry with its own catalog and database, which are checked with it."""
+    listed = params.get("Entries")
+    given = [e for e in listed[:_MOST] if isinstance(e, dict)] if isinstance(listed, (list, tuple)) else []
+    entries = [
+        {"CatalogId": e.get("catalogId"), "DatabaseName": e.get("databaseName"), "TableName": e.get("tableName")}
+        for e in given or [{}]
+    ]
+    named = [shape(entry, place) for entry in entries for shape in (glue_root, glue_database, glue_table)]
+    return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
+
+
+# --- Glue's schema registry ---------------------------------------------------------------------
+
+
+def _schema(params: Mapping[str, object], place: Place) -> tuple[str, str, str]:
+    """Return the start of a schema's ARN, its registry and its name, "" where the request does not tell."""
+    base = f"arn:{place[0]}:glue:{place[1]}:{place[2]}:"
+    if arn := _member(params, "SchemaId", "SchemaArn") or _member(params, "RegistryId", "RegistryArn"):
+        parts = arn.split(":", 5)
+        if len(parts) != 6 or parts[2] != "glue":
+            return f"arn:{place[0]}:glue:*:*:", "", ""
+        base = ":".join(parts[:5]) + ":"
+        kind, _, path = parts[5].partition("/")
+        registry, _, name = path.partition("/")
+        return base, registry, name if kind == "schema" else text(params.get("SchemaName"))
+    if new := text(params.get("SchemaName")):
+        return base, _member(params, "RegistryId", "RegistryName") or "default-registry*", new
+    return base, _member(params, "SchemaId", "RegistryName"), _member(params, "SchemaId", "SchemaName")
+
+
+@reads("SchemaId", "RegistryId", "SchemaName")
+def glue_registry(params: Mapping[str, object], place: Place) -> Named:
+    """Registry of a schema; a new schema that names none is in the default one, whose ARN ends in letters."""
+    base, registry, _ = _schema(params, place)
+    return (f"{base}registry/{registry or '*'}",), bool(registry)
+
+
+@reads("SchemaId", "RegistryId", "SchemaName")
+def glue_schema(params: Mapping[str, object], place: Place) -> Named:
+    """Schema: its ARN, or its name, which follows its registry's in the ARN."""
+    base, registry, name = _schema(params, place)
+    return (f"{base}schema/{registry or '*'}/{name or '*'}",), bool(registry and name)
 
 
 # --- Bedrock ------------------------------------------------------------------------------------
@@ -155,14 +239,19 @@ _GEOGRAPHIES = frozenset({"us", "us-gov", "eu", "apac", "global", "jp", "au", "c
 _PROFILES = ("inference-profile/", "application-inference-profile/")
 
 
-@reads("modelId")
+_ROUTERS = ("prompt-router/", "default-prompt-router/")
+
+
+@reads("modelId", "baseModelIdentifier")
 def bedrock_model(params: Mapping[str, object], place: Place) -> Named:
     """Model: an inference profile is checked itself and with the models behind it, in each of its regions."""
-    model = text(params.get("modelId"))
+    model = text(params.get("modelId")) or text(params.get("baseModelIdentifier"))
     if model[:4] == "arn:":
         return _bedrock_arn(model, place)
     if not model:
         return (f"arn:{place[0]}:bedrock:{place[1]}::foundation-model/*",), False
+    if "." not in model:  # a name of the caller's own, of a model or of what serves one: ids of models name their maker
+        return ("*",), False
     geography, _, rest = model.partition(".")
     if geography in _GEOGRAPHIES and "." in rest:
         return (
@@ -176,12 +265,64 @@ def _bedrock_arn(arn: str, place: Place) -> Named:
     parts = arn.split(":", 5)
     if len(parts) != 6 or parts[2] not in {"bedrock", "sagemaker"} or not parts[5]:
         return (f"arn:{place[0]}:bedrock:*::foundation-model/*",), False
+    if parts[2] == "sagemaker":  # the endpoint of a model of the marketplace: one resource stands for all
+        return (f"arn:{parts[1]}:bedrock:{parts[3]}:{parts[4]}:marketplace/model-endpoint/all-access",), True
+    if parts[5].startswith("prompt/"):  # which model it is for is kept with the prompt
+        return ("*",), False
+    if parts[5].startswith(_ROUTERS):
+        return tuple(sorted((f"arn:{parts[1]}:bedrock:*::foundation-model/*", arn))), False
     if not parts[5].startswith(_PROFILES):
-        return (arn,), parts[2] == "bedrock"
+        return (arn,), True
     name = parts[5].rpartition("/")[2]
     geography, _, rest = name.partition(".")
     behind = rest if geography in _GEOGRAPHIES and "." in rest else "*"
     return tuple(sorted((f"arn:{parts[1]}:bedrock:*::foundation-model/{behind}", arn))), True
+
+
+@reads("modelId")
+def bedrock_prompt(params: Mapping[str, object]) -> bool:
+    """Whether a prompt of Prompt management stands where the model does: it is rendered with another action."""
+    parts = text(params.get("modelId")).split(":", 5)
+    return len(parts) == 6 and parts[2] == "bedrock" and parts[5].startswith("prompt/")
+
+
+@reads("inferenceProfileIdentifier")
+def bedrock_profile(params: Mapping[str, object], place: Place) -> Named:
+    """Inference profile: the id of one that AWS defines is that of its model, with dots; the account's have none."""
+    name = text(params.get("inferenceProfileIdentifier"))
+    base = f"arn:{place[0]}:bedrock:{place[1]}:{place[2]}:"
+    if name[:4] == "arn:":
+        parts = name.split(":", 5)
+        given = len(parts) == 6 and parts[2] == "bedrock" and parts[5].startswith(_PROFILES)
+        return ((name,), True) if given else (("*",), False)
+    if not name:
+        return (f"{base}application-inference-profile/*", f"{base}inference-profile/*"), False
+    return (f"{base}{'' if '.' in name else 'application-'}inference-profile/{name}",), True
+
+
+# --- CloudFormation -----------------------------------------------------------------------------
+
+
+@reads("StackSetName", "CallAs")
+def cloudformation_stack_set(params: Mapping[str, object], place: Place) -> Named:
+    """Stack set: a name, or an id, which goes on after a colon; a delegated administrator's is another account's."""
+    name = text(params.get("StackSetName"))
+    if name[:4] == "arn:":
+        parts = name.split(":", 5)
+        given = len(parts) == 6 and parts[2] == "cloudformation" and parts[5].startswith("stackset/")
+        return (name if given else f"arn:{place[0]}:cloudformation:*:*:stackset/*:*",), given
+    account = "*" if text(params.get("CallAs")) == "DELEGATED_ADMIN" else place[2]
+    base = f"arn:{place[0]}:cloudformation:{place[1]}:{account}:stackset/"
+    return (base + (name if ":" in name else f"{name or '*'}:*"),), bool(name)
+
+
+@reads("StackSetName")
+def cloudformation_stack_set_targets(params: Mapping[str, object], place: Place) -> Named:
+    """Targets of a stack set's instances and types of its template: checked with it, and told by neither name nor id."""
+    name = text(params.get("StackSetName"))
+    base = f"arn:{place[0]}:cloudformation:*:*:"
+    name = "" if name[:4] == "arn:" else name
+    return (f"{base}stackset-target/{name}*", f"{base}type/resource/*"), False
 
 
 # --- Systems Manager ----------------------------------------------------------------------------
@@ -266,6 +407,7 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 
 
 SHAPES = (
-    batch_job_definition, bedrock_model, ec2_tag_specifications, ec2_tagged, events_rule, glue_catalog, glue_database,
-    glue_function, glue_table, logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
+    batch_job_definition, bedrock_model, bedrock_profile, cloudformation_stack_set,
+    cloudformation_stack_set_targets, ec2_tag_specifications, ec2_tagged, events_rule, glue_catalog, glue_connection, glue_contents, glue_database, glue_function, glue_optimized, glue_registry, glue_root,
+    glue_schema, glue_table, logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip

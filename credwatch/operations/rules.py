@@ -248,6 +248,7 @@ SHAPES: Mapping[str, Shape] = {
     )
 }  # fmt: skip
 FACETS: Mapping[str, Test] = {
+    "bedrock_prompt": resources.bedrock_prompt,
     "s3_source_version": s3.s3_source_version,
     "s3_source_is_directory": s3.s3_source_is_directory,
 }
