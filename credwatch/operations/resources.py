@@ -6,6 +6,7 @@ Each function takes whatever the caller passed, never raises, and says in its do
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from credwatch.operations.naming import Named, Place, reads, text
 
@@ -390,6 +391,26 @@ def ec2_tag_specifications(params: Mapping[str, object], place: Place) -> Named:
     return tuple(sorted(_ec2(kind, "*", place) for kind in plain)), True
 
 
+# --- API Gateway --------------------------------------------------------------------------------
+
+
+@reads("resourceArn", "ResourceArn")
+def apigateway_tags(params: Mapping[str, object], place: Place) -> Named:
+    """Tags of a resource: the path that is checked holds its ARN, encoded as in a URL.
+
+    What the second version makes is checked as `/v2/apis`, and tagged later by an ARN without the version.
+    """
+    second = text(params.get("ResourceArn"))
+    arn = text(params.get("resourceArn")) or second
+    parts = arn.split(":", 5)
+    if len(parts) != 6 or parts[2] != "apigateway":
+        return (f"arn:{place[0]}:apigateway:{place[1] if not arn else '*'}::/tags/*",), False
+    path = quote(arn, safe="")
+    if second:
+        path = path.replace("%3A%2F", "%3A*%2F", 1)
+    return (f"arn:{parts[1]}:apigateway:{parts[3]}::/tags/{path}",), True
+
+
 # --- Batch --------------------------------------------------------------------------------------
 
 
@@ -407,7 +428,7 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
 
 
 SHAPES = (
-    batch_job_definition, bedrock_model, bedrock_profile, cloudformation_stack_set,
+    apigateway_tags, batch_job_definition, bedrock_model, bedrock_profile, cloudformation_stack_set,
     cloudformation_stack_set_targets, ec2_tag_specifications, ec2_tagged, events_rule, glue_catalog, glue_connection, glue_contents, glue_database, glue_function, glue_optimized, glue_registry, glue_root,
     glue_schema, glue_table, logs_group, logs_stream, scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip
