@@ -249,9 +249,7 @@ def bedrock_model(params: Mapping[str, object], place: Place) -> Named:
     model = text(params.get("modelId")) or text(params.get("baseModelIdentifier"))
     if model[:4] == "arn:":
         return _bedrock_arn(model, place)
-    if not model:
-        return (f"arn:{place[0]}:bedrock:{place[1]}::foundation-model/*",), False
-    if "." not in model:  # a name of the caller's own, of a model or of what serves one: ids of models name their maker
+    if "." not in model:  # none, or a name of the caller's own: the id of a model names its maker, too
         return ("*",), False
     geography, _, rest = model.partition(".")
     if geography in _GEOGRAPHIES and "." in rest:
@@ -265,7 +263,7 @@ def bedrock_model(params: Mapping[str, object], place: Place) -> Named:
 def _bedrock_arn(arn: str, place: Place) -> Named:
     parts = arn.split(":", 5)
     if len(parts) != 6 or parts[2] not in {"bedrock", "sagemaker"} or not parts[5]:
-        return (f"arn:{place[0]}:bedrock:*::foundation-model/*",), False
+        return ("*",), False
     if parts[2] == "sagemaker":  # the endpoint of a model of the marketplace: one resource stands for all
         return (f"arn:{parts[1]}:bedrock:{parts[3]}:{parts[4]}:marketplace/model-endpoint/all-access",), True
     if parts[5].startswith("prompt/"):  # which model it is for is kept with the prompt
