@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from credwatch.operations import resources, s3
+from credwatch.operations import glue, resources, s3
 from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, Variant, reads, text
 
 # --- SQS ----------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ SHAPES: Mapping[str, Shape] = {
     for function in (
         s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_source_directory, s3.s3_object_lambda, s3.s3_directory,
         sqs_queue, lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
-        ssm_parameter, sts_root, ecs_task_definition, *resources.SHAPES,
+        ssm_parameter, sts_root, ecs_task_definition, *glue.SHAPES, *resources.SHAPES,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Test] = {
