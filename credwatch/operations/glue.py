@@ -35,7 +35,9 @@ def _is_account(value: str) -> bool:
 
 
 def _under(path: str, name: str) -> str:
-    return name if not path else "*" if path == "*" else f"{path}/{name}"
+    if path == "*":
+        return "*"
+    return f"{path}/{name}" if path else name
 
 
 def _named(params: Mapping[str, object], names: tuple[str, ...], inputs: str) -> str:
@@ -53,7 +55,8 @@ def _member(params: Mapping[str, object], name: str, member: str) -> str:
 @reads(*_CATALOGS)
 def glue_root(params: Mapping[str, object], place: Place) -> Named:
     """Root catalog of an account: the caller's own, or that in CatalogId; each catalog action is checked on it."""
-    return (f"{_glue(params, place)[0]}catalog",), True
+    base, path = _glue(params, place)
+    return (f"{base}catalog",), path != "*"
 
 
 @reads(*_CATALOGS)
@@ -98,9 +101,9 @@ def glue_function(params: Mapping[str, object], place: Place) -> Named:
 @reads(*_CATALOGS, "Name", "ConnectionName", "ConnectionNameList", "ConnectionInput")
 def glue_connection(params: Mapping[str, object], place: Place) -> Named:
     """Connections: one name, several, or that inside ConnectionInput, in the account of the catalog."""
-    base, _ = _glue(params, place)
+    base, path = _glue(params, place)
     names = texts(params, "ConnectionName", "ConnectionNameList") or [_named(params, ("Name",), "ConnectionInput")]
-    return several((f"{base}connection/{name or '*'}", bool(name)) for name in names)
+    return several((f"{base}connection/{name or '*'}", bool(name) and path != "*") for name in names)
 
 
 @reads(*_CATALOGS, "Name")
