@@ -1,4 +1,4 @@
-"""Resources of single services whose ARNs no template says: EventBridge, Glue, Bedrock, Systems Manager.
+"""Resources of single services whose ARNs no template says: EventBridge, Bedrock, Systems Manager and others.
 
 Each function takes whatever the caller passed, never raises, and says in its docstring why it is needed.
 """
@@ -6,7 +6,9 @@ Each function takes whatever the caller passed, never raises, and says in its do
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
+from credwatch.operations.naming import MOST as _MOST
 from credwatch.operations.naming import Named, Place, reads, text
 from credwatch.operations.naming import several as _several
 from credwatch.operations.naming import texts as _texts
@@ -71,83 +73,23 @@ def logs_stream(params: Mapping[str, object], place: Place) -> Named:
     return _log_groups(params, place, "log-stream:*")
 
 
-# --- Glue's catalog -----------------------------------------------------------------------------
-
-
-_CATALOGS = ("CatalogId", "CatalogID")
-
-
-def _glue(params: Mapping[str, object], place: Place) -> tuple[str, bool]:
-    """Return the start of a catalog resource's ARN; a catalog id other than an account's tells no more."""
-    catalog = text(params.get(_CATALOGS[0])) or text(params.get(_CATALOGS[1]))
-    if not catalog:
-        return f"arn:{place[0]}:glue:{place[1]}:{place[2]}:", True
-    owned = len(catalog) == 12 and catalog.isdigit()
-    return f"arn:{place[0]}:glue:{place[1]}:{catalog if owned else '*'}:", owned
-
-
-def _named(params: Mapping[str, object], names: tuple[str, ...], inputs: str) -> str:
-    for name in names:
-        if value := text(params.get(name)):
-            return value
-    nested = params.get(inputs)
-    return text(nested.get("Name")) if isinstance(nested, dict) else ""
-
-
-@reads(*_CATALOGS)
-def glue_catalog(params: Mapping[str, object], place: Place) -> Named:
-    """Catalog: the account's own, or that of the account in CatalogId; each catalog action is checked on it."""
-    base, known = _glue(params, place)
-    return (f"{base}catalog",), known
-
-
-@reads(*_CATALOGS, "DatabaseName", "DatabaseInput", "TableName", "Name")
-def glue_database(params: Mapping[str, object], place: Place) -> Named:
-    """Database of a catalog operation: a parameter, or the name inside DatabaseInput."""
-    base, known = _glue(params, place)
-    name = _named(params, ("DatabaseName",), "DatabaseInput") or ("" if "TableName" in params else _plain(params))
-    return (f"{base}database/{name or '*'}",), known and bool(name)
-
-
-def _plain(params: Mapping[str, object]) -> str:
-    return text(params.get("Name"))
-
-
-@reads(*_CATALOGS, "DatabaseName", "TableName", "TablesToDelete", "Name", "TableInput")
-def glue_table(params: Mapping[str, object], place: Place) -> Named:
-    """Table of a catalog operation: one name, several, or that inside TableInput, under its database."""
-    base, known = _glue(params, place)
-    database = text(params.get("DatabaseName")) or "*"
-    names = _texts(params, "TableName", "TablesToDelete") or [_named(params, ("Name",), "TableInput")]
-    return _several((f"{base}table/{database}/{name or '*'}", known and bool(name)) for name in names)
-
-
-@reads(*_CATALOGS, "DatabaseName", "FunctionName", "FunctionInput")
-def glue_function(params: Mapping[str, object], place: Place) -> Named:
-    """User-defined function of a catalog operation, under its database."""
-    base, known = _glue(params, place)
-    name = text(params.get("FunctionName"))
-    if not name:
-        nested = params.get("FunctionInput")
-        name = text(nested.get("FunctionName")) if isinstance(nested, dict) else ""
-    database = text(params.get("DatabaseName")) or "*"
-    return (f"{base}userDefinedFunction/{database}/{name or '*'}",), known and bool(name)
-
-
 # --- Bedrock ------------------------------------------------------------------------------------
 
 _GEOGRAPHIES = frozenset({"us", "us-gov", "eu", "apac", "global", "jp", "au", "ca"})
 _PROFILES = ("inference-profile/", "application-inference-profile/")
 
 
-@reads("modelId")
+_ROUTERS = ("prompt-router/", "default-prompt-router/")
+
+
+@reads("modelId", "baseModelIdentifier")
 def bedrock_model(params: Mapping[str, object], place: Place) -> Named:
     """Model: an inference profile is checked itself and with the models behind it, in each of its regions."""
-    model = text(params.get("modelId"))
+    model = text(params.get("modelId")) or text(params.get("baseModelIdentifier"))
     if model[:4] == "arn:":
         return _bedrock_arn(model, place)
-    if not model:
-        return (f"arn:{place[0]}:bedrock:{place[1]}::foundation-model/*",), False
+    if "." not in model:  # none, or a name of the caller's own: the id of a model names its maker, too
+        return ("*",), False
     geography, _, rest = model.partition(".")
     if geography in _GEOGRAPHIES and "." in rest:
         return (
@@ -160,13 +102,65 @@ def bedrock_model(params: Mapping[str, object], place: Place) -> Named:
 def _bedrock_arn(arn: str, place: Place) -> Named:
     parts = arn.split(":", 5)
     if len(parts) != 6 or parts[2] not in {"bedrock", "sagemaker"} or not parts[5]:
-        return (f"arn:{place[0]}:bedrock:*::foundation-model/*",), False
+        return ("*",), False
+    if parts[2] == "sagemaker":  # the endpoint of a model of the marketplace: one resource stands for all
+        return (f"arn:{parts[1]}:bedrock:{parts[3]}:{parts[4]}:marketplace/model-endpoint/all-access",), True
+    if parts[5].startswith("prompt/"):  # which model it is for is kept with the prompt
+        return ("*",), False
+    if parts[5].startswith(_ROUTERS):
+        return tuple(sorted((f"arn:{parts[1]}:bedrock:*::foundation-model/*", arn))), False
     if not parts[5].startswith(_PROFILES):
-        return (arn,), parts[2] == "bedrock"
+        return (arn,), True
     name = parts[5].rpartition("/")[2]
     geography, _, rest = name.partition(".")
     behind = rest if geography in _GEOGRAPHIES and "." in rest else "*"
     return tuple(sorted((f"arn:{parts[1]}:bedrock:*::foundation-model/{behind}", arn))), True
+
+
+@reads("modelId")
+def bedrock_prompt(params: Mapping[str, object]) -> bool:
+    """Whether a prompt of Prompt management stands where the model does: it is rendered with another action."""
+    parts = text(params.get("modelId")).split(":", 5)
+    return len(parts) == 6 and parts[2] == "bedrock" and parts[5].startswith("prompt/")
+
+
+@reads("inferenceProfileIdentifier")
+def bedrock_profile(params: Mapping[str, object], place: Place) -> Named:
+    """Inference profile: the id of one that AWS defines is that of its model, with dots; the account's have none."""
+    name = text(params.get("inferenceProfileIdentifier"))
+    base = f"arn:{place[0]}:bedrock:{place[1]}:{place[2]}:"
+    if name[:4] == "arn:":
+        parts = name.split(":", 5)
+        given = len(parts) == 6 and parts[2] == "bedrock" and parts[5].startswith(_PROFILES)
+        return ((name,), True) if given else (("*",), False)
+    if not name:
+        return (f"{base}application-inference-profile/*", f"{base}inference-profile/*"), False
+    return (f"{base}{'' if '.' in name else 'application-'}inference-profile/{name}",), True
+
+
+# --- CloudFormation -----------------------------------------------------------------------------
+
+
+@reads("StackSetName", "CallAs")
+def cloudformation_stack_set(params: Mapping[str, object], place: Place) -> Named:
+    """Stack set: a name, or an id, which goes on after a colon; a delegated administrator's is another account's."""
+    name = text(params.get("StackSetName"))
+    if name[:4] == "arn:":
+        parts = name.split(":", 5)
+        given = len(parts) == 6 and parts[2] == "cloudformation" and parts[5].startswith("stackset/")
+        return (name if given else f"arn:{place[0]}:cloudformation:*:*:stackset/*:*",), given
+    account = "*" if text(params.get("CallAs")) == "DELEGATED_ADMIN" else place[2]
+    base = f"arn:{place[0]}:cloudformation:{place[1]}:{account}:stackset/"
+    return (base + (name if ":" in name else f"{name or '*'}:*"),), bool(name)
+
+
+@reads("StackSetName")
+def cloudformation_stack_set_targets(params: Mapping[str, object], place: Place) -> Named:
+    """Targets of a stack set's instances, and types in its template: both are checked, and no parameter tells them."""
+    name = text(params.get("StackSetName"))
+    base = f"arn:{place[0]}:cloudformation:*:*:"
+    name = "" if name[:4] == "arn:" else name
+    return (f"{base}stackset-target/{name}*", f"{base}type/resource/*"), False
 
 
 # --- Systems Manager ----------------------------------------------------------------------------
@@ -195,7 +189,28 @@ def ssm_document(params: Mapping[str, object], place: Place) -> Named:
     return (f"arn:{place[0]}:ssm:{place[1]}:{account}:document/{name or '*'}",), bool(name)
 
 
+# --- API Gateway --------------------------------------------------------------------------------
+
+
+@reads("resourceArn", "ResourceArn")
+def apigateway_tags(params: Mapping[str, object], place: Place) -> Named:
+    """Tags of a resource: the path that is checked holds its ARN, encoded as in a URL.
+
+    What the second version makes is checked as `/v2/apis`, and tagged later by an ARN without the version.
+    """
+    second = text(params.get("ResourceArn"))
+    arn = text(params.get("resourceArn")) or second
+    parts = arn.split(":", 5)
+    if len(parts) != 6 or parts[2] != "apigateway":
+        return (f"arn:{place[0]}:apigateway:{place[1] if not arn else '*'}::/tags/*",), False
+    path = quote(arn, safe="")
+    if second:
+        path = path.replace("%3A%2F", "%3A*%2F", 1)
+    return (f"arn:{parts[1]}:apigateway:{parts[3]}::/tags/{path}",), True
+
+
 SHAPES = (
-    bedrock_model, events_rule, glue_catalog, glue_database, glue_function, glue_table, logs_group, logs_stream,
+    apigateway_tags, bedrock_model, bedrock_profile, cloudformation_stack_set, cloudformation_stack_set_targets,
+    events_rule, logs_group, logs_stream,
     scheduler_schedule, ssm_document, ssm_instance,
 )  # fmt: skip

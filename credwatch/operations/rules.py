@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from credwatch.operations import infrastructure, resources, s3
+from credwatch.operations import glue, infrastructure, resources, s3
 from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, Variant, reads, text
 
 # --- SQS ----------------------------------------------------------------------------------------
@@ -257,10 +257,11 @@ SHAPES: Mapping[str, Shape] = {
         s3.s3_table, s3.s3vectors_index,
         sqs_queue, lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
         ssm_parameter, sts_root, ecs_daemon_task_definition, ecs_task_definition,
-        *infrastructure.SHAPES, *resources.SHAPES,
+        *glue.SHAPES, *infrastructure.SHAPES, *resources.SHAPES,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Test] = {
+    "bedrock_prompt": resources.bedrock_prompt,
     "s3_in_directory": s3.s3_in_directory,
     "s3_on_outposts": s3.s3_on_outposts,
     "s3_source_version": s3.s3_source_version,

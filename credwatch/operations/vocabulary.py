@@ -125,10 +125,13 @@ def _shape(paths: tuple[str, ...], spec: Mapping[str, Any]) -> Shape:
     build, accepts = _template(spec["arn"]) if "arn" in spec else _arn_of(spec["of"])
     if spec.get("lower"):
         build = _lowered(build)
+    tells = "{}" in spec.get("arn", "")
+    if not tells and "arn" in spec:
+        build = _open(build)
     default: str | None = spec.get("default")
     if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
-        return _single(paths[0], build, accepts, default)
-    return _several([path_of(path) for path in paths], build, accepts, default)
+        return _single(paths[0], build, accepts, default, tells)
+    return _several([path_of(path) for path in paths], build, accepts, default, tells)
 
 
 def _new(template: str) -> Shape:
@@ -150,6 +153,11 @@ def _owned(name: str, shape: Shape) -> Shape:
 
 
 Build = Callable[[str, Mapping[str, object], Place], str]
+
+
+def _open(build: Build) -> Build:
+    """For an identifier that the ARN does not hold (a name where the ARN has an id): only the kind is known."""
+    return lambda value, params, place: build("", params, place)
 
 
 def _lowered(build: Build) -> Build:
@@ -202,7 +210,7 @@ def _arn_of(service: str) -> tuple[Build, Callable[[str], bool]]:
     return lambda value, params, place: "*", accepts
 
 
-def _single(name: str, build: Build, accepts: Callable[[str], bool], default: str | None) -> Shape:
+def _single(name: str, build: Build, accepts: Callable[[str], bool], default: str | None, tells: bool) -> Shape:
     def shape(params: Mapping[str, object], place: Place) -> Named:
         value = text(params.get(name))
         if not value and default is not None and params is not EVERYTHING:
@@ -211,13 +219,14 @@ def _single(name: str, build: Build, accepts: Callable[[str], bool], default: st
             return (build("*", params, place),), False
         if value[:4] == "arn:":
             return _given_arn(value, build, accepts, place)
-        arn = build(value, params, place)
-        return (arn,), arn != "*"
+        return (build(value, params, place),), tells
 
     return shape
 
 
-def _several(readers: list[Reader], build: Build, accepts: Callable[[str], bool], default: str | None) -> Shape:
+def _several(
+    readers: list[Reader], build: Build, accepts: Callable[[str], bool], default: str | None, tells: bool
+) -> Shape:
     def shape(params: Mapping[str, object], place: Place) -> Named:
         values = [text(value) for reader in readers for value in reader(params)]
         if not values and default is not None and params is not EVERYTHING:
@@ -229,9 +238,8 @@ def _several(readers: list[Reader], build: Build, accepts: Callable[[str], bool]
                 named, known = _given_arn(value, build, accepts, place)
                 arns.update(named)
             else:
-                arn = build(value or "*", params, place)
-                arns.add(arn)
-                known = bool(value) and arn != "*"
+                arns.add(build(value or "*", params, place))
+                known = bool(value) and tells
             exact = exact and known
         return tuple(sorted(arns)), exact
 
