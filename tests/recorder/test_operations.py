@@ -156,6 +156,21 @@ ANY_ROLE = "arn:aws:iam::111122223333:role/*"
             "ecs-tasks.amazonaws.com",
         ),
         ("ec2", "RunInstances", {"IamInstanceProfile": {"Name": "web"}}, (ANY_ROLE,), "ec2.amazonaws.com"),
+        # what the request names may hold a role: a launch template, a task definition, a document
+        ("ec2", "RunInstances", {"LaunchTemplate": {"LaunchTemplateId": "lt-1"}}, (ANY_ROLE,), "ec2.amazonaws.com"),
+        ("autoscaling", "UpdateAutoScalingGroup", {"LaunchTemplate": {"LaunchTemplateId": "lt-1"}}, (ANY_ROLE,), None),
+        ("ecs", "CreateDaemon", {"daemonTaskDefinitionArn": "x"}, (ANY_ROLE,), "ecs-tasks.amazonaws.com"),
+        ("batch", "SubmitServiceJob", {"serviceRequestPayload": "{}"}, (ANY_ROLE,), "sagemaker.amazonaws.com"),
+        ("ec2", "CreateFlowLogs", {"DeliverLogsPermissionArn": ROLE}, (ROLE,), "vpc-flow-logs.amazonaws.com"),
+        # a parameter of several meanings: the ARN of a role counts
+        ("sns", "SetTopicAttributes", {"AttributeValue": ROLE}, (ROLE,), "sns.amazonaws.com"),
+        (
+            "apigateway",
+            "UpdateIntegration",
+            {"patchOperations": [{"path": "/credentials", "value": ROLE}, {"path": "/type", "value": "AWS"}]},
+            (ROLE,),
+            "apigateway.amazonaws.com",
+        ),
         (
             "emr",
             "RunJobFlow",
@@ -171,6 +186,20 @@ def test_a_role_that_is_handed_to_a_service_is_passed(
     answer = resolve(service, operation, params, account="111122223333")
     assert dict(answer.authorizations)["iam:PassRole"] == arns
     assert dict(answer.facets).get("iam:PassedToService") == to
+
+
+@pytest.mark.parametrize("value", ["", "role/app", "arn:aws:iam::*:user/*", "arn:aws:iam::111122223333:role/", None, 1])
+def test_a_parameter_of_several_meanings_passes_no_role_where_it_holds_none(value: object) -> None:
+    for service, operation, params in (
+        ("sns", "SetTopicAttributes", {"AttributeValue": value}),
+        ("sns", "CreateTopic", {"Attributes": {"DisplayName": value}}),
+        ("apigateway", "PutIntegration", {"credentials": value}),
+        ("apigatewayv2", "CreateIntegration", {"CredentialsArn": value}),
+        ("apigateway", "UpdateAccount", {"patchOperations": [{"op": "replace", "value": value}, value]}),
+    ):
+        answer = resolve(service, operation, params, account="111122223333")
+        assert "iam:PassRole" not in dict(answer.authorizations)
+        assert "passes-role" not in dict(answer.facets)
 
 
 @pytest.mark.parametrize(
