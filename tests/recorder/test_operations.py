@@ -286,6 +286,21 @@ def test_what_no_operation_shows_is_unobservable_in_any_spelling(action: str) ->
         ("efs", "CreateMountTarget", {"ec2:CreateNetworkInterface"}),
         ("cloudwatch", "PutMetricAlarm", {"iam:CreateServiceLinkedRole"}),
         ("kafka", "CreateCluster", {"kafka:TagResource"}),
+        # keys of what is encrypted
+        ("secretsmanager", "PutSecretValue", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("dynamodb", "TransactWriteItems", {"kms:Decrypt"}),
+        ("sqs", "SendMessageBatch", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("efs", "CreateFileSystem", {"iam:CreateServiceLinkedRole", "kms:CreateGrant"}),
+        ("rds", "RestoreDBInstanceFromDBSnapshot", {"kms:CreateGrant"}),
+        ("glue", "GetTable", {"kms:Decrypt"}),
+        # what a function is made of, and where it runs
+        ("lambda", "CreateFunction", {"ec2:DescribeSubnets", "ecr:BatchGetImage", "kms:Encrypt", "s3:GetObject"}),
+        # a dry run of what the group will launch
+        ("autoscaling", "UpdateAutoScalingGroup", {"ec2:RunInstances"}),
+        # without a role of its own, an automation, a product or a scan uses the caller's grants
+        ("ssm", "StartAutomationExecution", {"*"}),
+        ("servicecatalog", "ProvisionProduct", {"*"}),
+        ("cloudformation", "DetectStackDrift", {"*"}),
     ],
 )
 def test_a_service_may_use_grants_on_the_callers_behalf(service: str, operation: str, patterns: set[str]) -> None:

@@ -75,6 +75,10 @@ EXTRA = {
     ("ec2", "CreateFlowLogs"): ["DeliverLogsPermissionArn"],
     ("autoscaling", "CreateAutoScalingGroup"): ["LaunchTemplate", "MixedInstancesPolicy"],
     ("autoscaling", "UpdateAutoScalingGroup"): ["LaunchTemplate", "MixedInstancesPolicy"],
+    ("autoscaling", "StartInstanceRefresh"): [
+        "DesiredConfiguration.LaunchTemplate",
+        "DesiredConfiguration.MixedInstancesPolicy",
+    ],
     ("autoscaling", "CreateLaunchConfiguration"): ["IamInstanceProfile"],
     ("batch", "SubmitServiceJob"): ["serviceRequestPayload"],
     ("cognito-identity", "SetIdentityPoolRoles"): ["Roles.authenticated", "Roles.unauthenticated"],
