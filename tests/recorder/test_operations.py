@@ -158,7 +158,13 @@ ANY_ROLE = "arn:aws:iam::111122223333:role/*"
         ("ec2", "RunInstances", {"IamInstanceProfile": {"Name": "web"}}, (ANY_ROLE,), "ec2.amazonaws.com"),
         # what the request names may hold a role: a launch template, a task definition, a document
         ("ec2", "RunInstances", {"LaunchTemplate": {"LaunchTemplateId": "lt-1"}}, (ANY_ROLE,), "ec2.amazonaws.com"),
-        ("autoscaling", "UpdateAutoScalingGroup", {"LaunchTemplate": {"LaunchTemplateId": "lt-1"}}, (ANY_ROLE,), None),
+        (
+            "autoscaling",
+            "UpdateAutoScalingGroup",
+            {"LaunchTemplate": {"LaunchTemplateId": "lt-1"}},
+            (ANY_ROLE,),
+            "autoscaling.amazonaws.com,ec2.amazonaws.com",
+        ),
         ("ecs", "CreateDaemon", {"daemonTaskDefinitionArn": "x"}, (ANY_ROLE,), "ecs-tasks.amazonaws.com"),
         ("batch", "SubmitServiceJob", {"serviceRequestPayload": "{}"}, (ANY_ROLE,), "sagemaker.amazonaws.com"),
         ("ec2", "CreateFlowLogs", {"DeliverLogsPermissionArn": ROLE}, (ROLE,), "vpc-flow-logs.amazonaws.com"),

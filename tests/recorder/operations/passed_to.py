@@ -5,8 +5,10 @@ client's service (`https://docs.aws.amazon.com/service-authorization/latest/refe
 Only operations whose own entry there was read are named; `*` stands for the client's operations
 that are not named, where the entries of all were read. Where the reference leaves the value empty
 (CodeBuild's fleets, Cognito, Storage Gateway, an EMR Studio), and where the operation takes roles for several
-services of which it names one (RequestSpotFleet, UpdateAutoScalingGroup), nothing is claimed. That it names no role at all
-proves nothing: it names none of an S3 batch job, whose guide says that one is passed.
+services of which it names one (RequestSpotFleet), nothing is claimed. UpdateAutoScalingGroup has the services of
+CreateAutoScalingGroup: the guide says that both make a dry run of RunInstances
+(`https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html`). That the reference
+names no role at all proves nothing: it names none of an S3 batch job, whose guide says that one is passed.
 
 Where the reference names the service of `CreateX` and not that of `UpdateX`, which takes roles in the same
 parameters, it is the same one, and the other way round: each pair of which it names both agrees.
@@ -38,7 +40,10 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "appconfig": {
         "appconfig.amazonaws.com": "CreateConfigurationProfile CreateEnvironment CreateExtension UpdateConfigurationProfile UpdateEnvironment",
     },
-    "appflow": {"appflow.amazonaws.com,redshift.amazonaws.com": "UpdateConnectorProfile"},
+    "appflow": {
+        "appflow.amazonaws.com": "UpdateFlow",
+        "appflow.amazonaws.com,redshift.amazonaws.com": "UpdateConnectorProfile",
+    },
     "application-autoscaling": {"application-autoscaling.amazonaws.com": "*"},
     "apprunner": {"bullet.amazonaws.com": "CreateService UpdateService"},
     "appstream": {"appstream.amazonaws.com": "CreateFleet CreateImageBuilder"},
@@ -48,7 +53,7 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "athena": {"athena.amazonaws.com": "*"},
     "autoscaling": {
         "autoscaling.amazonaws.com": "PutLifecycleHook",
-        "autoscaling.amazonaws.com,ec2.amazonaws.com": "CreateAutoScalingGroup",
+        "autoscaling.amazonaws.com,ec2.amazonaws.com": "CreateAutoScalingGroup UpdateAutoScalingGroup",
         "ec2.amazonaws.com": "CreateLaunchConfiguration",
     },
     "backup": {
@@ -66,7 +71,9 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "bedrock": {"bedrock.amazonaws.com": "*"},
     "bedrock-agent": {"bedrock.amazonaws.com": "*"},
     "braket": {"braket.amazonaws.com,sagemaker.amazonaws.com": "*"},
-    "chatbot": {"chatbot.amazonaws.com": "CreateMicrosoftTeamsChannelConfiguration CreateSlackChannelConfiguration"},
+    "chatbot": {
+        "chatbot.amazonaws.com": "CreateChimeWebhookConfiguration CreateMicrosoftTeamsChannelConfiguration CreateSlackChannelConfiguration",
+    },
     "cloudformation": {
         "cloudformation.amazonaws.com": "ContinueUpdateRollback CreateChangeSet CreateStack CreateStackSet RollbackStack UpdateStack UpdateStackSet",
         "resources.cloudformation.amazonaws.com": "ActivateType RegisterType",
@@ -134,14 +141,14 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "guardduty": {"malware-protection-plan.guardduty.amazonaws.com": "CreateMalwareProtectionPlan"},
     "imagebuilder": {
         "ec2.amazonaws.com": "CreateInfrastructureConfiguration UpdateInfrastructureConfiguration",
-        "imagebuilder.amazonaws.com": "CreateImage CreateLifecyclePolicy ImportDiskImage UpdateImagePipeline",
+        "imagebuilder.amazonaws.com": "CreateImage CreateLifecyclePolicy ImportDiskImage StartResourceStateUpdate UpdateImagePipeline",
         "vmie.amazonaws.com": "CreateDistributionConfiguration",
     },
     "iot": {
         "iot.amazonaws.com": "CreateCommand CreateJob CreateJobTemplate CreateMitigationAction CreateProvisioningTemplate CreateRoleAlias CreateSecurityProfile CreateTopicRule CreateTopicRuleDestination ReplaceTopicRule SetLoggingOptions StartThingRegistrationTask UpdateAccountAuditConfiguration UpdateEncryptionConfiguration UpdateMitigationAction UpdatePackageConfiguration UpdateSecurityProfile UpdateStream",
     },
     "iotsitewise": {"iotsitewise.amazonaws.com": "CreatePortal UpdatePortal"},
-    "iotwireless": {"iotwireless.amazonaws.com": "CreateDestination"},
+    "iotwireless": {"iotwireless.amazonaws.com": "CreateDestination CreateFuotaTask"},
     "kafka": {"kafka.amazonaws.com": "CreateChannel"},
     "kafkaconnect": {"kafkaconnect.amazonaws.com": "*"},
     "kendra": {"kendra.amazonaws.com": "BatchPutDocument CreateDataSource UpdateDataSource"},
@@ -156,14 +163,16 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
         "cloudtrail.amazonaws.com,logs.amazonaws.com": "CreateImportTask",
         "logs.amazonaws.com": "CreateScheduledQuery PutDestination PutSubscriptionFilter UpdateScheduledQuery",
     },
-    "mediaconnect": {"mediaconnect.amazonaws.com": "AddFlowSources AddFlowVpcInterfaces CreateRouterInput"},
+    "mediaconnect": {
+        "mediaconnect.amazonaws.com": "AddFlowSources AddFlowVpcInterfaces CreateRouterInput CreateRouterOutput",
+    },
     "mediaconvert": {"mediaconvert.amazonaws.com": "*"},
     "medialive": {"medialive.amazonaws.com": "CreateChannel CreateInput"},
     "mediapackage": {"mediapackage.amazonaws.com": "CreateHarvestJob CreateOriginEndpoint"},
     "mediapackage-vod": {"mediapackage-vod.amazonaws.com": "*"},
     "mediapackagev2": {"mediapackagev2.amazonaws.com": "CreateOriginEndpoint"},
     "mwaa": {"airflow.amazonaws.com": "*"},
-    "neptune-graph": {"neptune-graph.amazonaws.com": "StartImportTask"},
+    "neptune-graph": {"neptune-graph.amazonaws.com": "StartExportTask StartImportTask"},
     "opensearch": {
         "directquery.opensearchservice.amazonaws.com": "AddDataSource UpdateDataSource UpdateDirectQueryDataSource",
     },
@@ -174,7 +183,9 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     },
     "pipes": {"pipes.amazonaws.com": "*"},
     "proton": {"proton.amazonaws.com": "CreateEnvironment UpdateAccountSettings UpdateEnvironment"},
-    "qbusiness": {"qbusiness.amazonaws.com": "CreateApplication CreateDataSource UpdateDataSource"},
+    "qbusiness": {
+        "qbusiness.amazonaws.com": "BatchPutDocument CreateApplication CreateDataSource CreateRetriever CreateWebExperience UpdateDataSource",
+    },
     "quicksight": {
         "quicksight.amazonaws.com": "CreateDataSource CreateVPCConnection UpdateActionConnector UpdateDataSource UpdateVPCConnection",
     },
@@ -182,10 +193,11 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "redshift": {"redshift.amazonaws.com": "CreateCluster ModifyClusterIamRoles RestoreFromClusterSnapshot"},
     "redshift-serverless": {"redshift-serverless.amazonaws.com": "*"},
     "rekognition": {"rekognition.amazonaws.com": "*"},
+    "rolesanywhere": {"rolesanywhere.amazonaws.com": "UpdateProfile"},
     "rum": {"rum.amazonaws.com": "PutRumMetricsDestination"},
     "s3": {"s3.amazonaws.com": "PutBucketReplication"},
     "sagemaker": {
-        "sagemaker.amazonaws.com": "CreateAIBenchmarkJob CreateAutoMLJobV2 CreateCluster CreateDomain CreateEndpointConfig CreateMlflowApp CreateModel CreateNotebookInstance CreatePartnerApp CreatePipeline CreateProcessingJob CreateProject CreateUserProfile",
+        "sagemaker.amazonaws.com": "CreateAIBenchmarkJob CreateAIRecommendationJob CreateAutoMLJobV2 CreateCluster CreateDomain CreateEndpointConfig CreateMlflowApp CreateModel CreateNotebookInstance CreatePartnerApp CreatePipeline CreateProcessingJob CreateProject CreateUserProfile",
     },
     "scheduler": {"scheduler.amazonaws.com": "*"},
     "secretsmanager": {"secretsmanager.amazonaws.com": "RotateSecret"},
@@ -207,7 +219,7 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "synthetics": {"synthetics.amazonaws.com": "CreateCanary UpdateCanary"},
     "textract": {"textract.amazonaws.com": "*"},
     "transcribe": {
-        "transcribe.amazonaws.com": "CreateLanguageModel CreateVocabulary StartCallAnalyticsJob StartMedicalScribeJob StartTranscriptionJob UpdateVocabulary",
+        "transcribe.amazonaws.com": "CreateLanguageModel CreateVocabulary CreateVocabularyFilter StartCallAnalyticsJob StartMedicalScribeJob StartTranscriptionJob UpdateVocabulary",
     },
     "transfer": {"transfer.amazonaws.com": "CreateAgreement CreateConnector CreateServer CreateUser"},
     "translate": {"translate.amazonaws.com": "*"},
