@@ -103,7 +103,7 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "dlm": {"dlm.amazonaws.com": "CreateLifecyclePolicy"},
     "dms": {"dms.amazonaws.com": "*"},
     "ec2": {
-        "ec2.amazonaws.com": "CreateLaunchTemplate CreateLaunchTemplateVersion ReplaceIamInstanceProfileAssociation RequestSpotInstances RunInstances",
+        "ec2.amazonaws.com": "AssociateIamInstanceProfile CreateLaunchTemplate CreateLaunchTemplateVersion ReplaceIamInstanceProfileAssociation RequestSpotInstances RunInstances",
         "vpc-flow-logs.amazonaws.com": "CreateFlowLogs",
     },
     "ecr": {
