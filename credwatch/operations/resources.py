@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from credwatch.operations.naming import MOST as _MOST
 from credwatch.operations.naming import Named, Place, reads, text
 from credwatch.operations.naming import several as _several
 from credwatch.operations.naming import texts as _texts

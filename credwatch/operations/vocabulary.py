@@ -6,6 +6,7 @@ by the tests). What the vocabulary cannot say is a function of `rules`, named in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,14 +24,20 @@ def listed(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def path_of(path: str) -> Reader:
-    """Compile `A.B[].C`, `A{}` (keys of a map) or `A{}.B` (of its values) into a reader of values."""
+    """Compile `A.B[].C`, `A{}` (keys of a map) or `A{}.B` (of its values) into a reader of values.
+
+    `A@role` reads, of the values of `A`, those that are the ARN of a role.
+    """
+    path, _, kind = path.partition("@")
     steps: list[Callable[[object], list[object]]] = []
     for part in path.split("."):
         name = part.rstrip("[]{}")
         steps.append(_member(name))
         kinds = part[len(name) :]
         steps += [_elements if kinds[at] == "[" else _values for at in range(0, len(kinds), 2)]
-    if path.endswith("{}"):
+    if kind:
+        steps.append(_KINDS[kind])
+    elif path.endswith("{}"):
         steps[-1] = _keys
 
     def reader(params: Mapping[str, object]) -> list[object]:
@@ -43,7 +50,7 @@ def path_of(path: str) -> Reader:
 
 
 def _head(path: str) -> str:
-    return path.partition(".")[0].rstrip("[]{}")
+    return path.partition("@")[0].partition(".")[0].rstrip("[]{}")
 
 
 def _heads(paths: tuple[str, ...]) -> set[str]:
@@ -67,6 +74,16 @@ def _values(value: object) -> list[object]:
     return list(value.values())[:_MOST] if isinstance(value, dict) else []
 
 
+_ROLE = re.compile(r"arn:[\w-]+:iam::[^:]*:role/.")
+
+
+def _roles(value: object) -> list[object]:
+    return [value] if isinstance(value, str) and _ROLE.match(value) else []
+
+
+_KINDS = {"role": _roles}
+
+
 def facet(spec: Mapping[str, Any]) -> Mapping[str, Test]:
     """Return a facet's tests by the parameter that each looks at: the facet holds if one of them does."""
     if "rule" in spec:
@@ -77,7 +94,7 @@ def facet(spec: Mapping[str, Any]) -> Mapping[str, Test]:
 
 
 def _facet(paths: tuple[str, ...], wanted: object) -> Test:
-    if wanted is None and not any(c in path for path in paths for c in ".[{"):
+    if wanted is None and not any(c in path for path in paths for c in ".[{@"):
         return _given(paths[0])
     readers = [path_of(path) for path in paths]
 
@@ -129,7 +146,7 @@ def _shape(paths: tuple[str, ...], spec: Mapping[str, Any]) -> Shape:
     if not tells and "arn" in spec:
         build = _open(build)
     default: str | None = spec.get("default")
-    if len(paths) == 1 and not any(c in paths[0] for c in ".[{"):
+    if len(paths) == 1 and not any(c in paths[0] for c in ".[{@"):
         return _single(paths[0], build, accepts, default, tells)
     return _several([path_of(path) for path in paths], build, accepts, default, tells)
 

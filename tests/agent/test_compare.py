@@ -192,6 +192,12 @@ def test_a_call_that_no_statement_allows_is_unexplained() -> None:
     assert state(found) == UNUSED
 
 
+def test_a_role_in_what_a_call_named_is_no_use_without_a_grant_since_it_may_hold_none() -> None:
+    roles = "arn:aws:iam::123456789012:role/"
+    found = view((ON_BUCKET,), (call("iam:PassRole", f"{roles}*"), call("iam:PassRole", f"{roles}app")))
+    assert [use.resource for use in found.unexplained] == [f"{roles}app"]
+
+
 @pytest.mark.parametrize(
     ("action", "resource"),
     [

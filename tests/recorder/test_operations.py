@@ -156,6 +156,27 @@ ANY_ROLE = "arn:aws:iam::111122223333:role/*"
             "ecs-tasks.amazonaws.com",
         ),
         ("ec2", "RunInstances", {"IamInstanceProfile": {"Name": "web"}}, (ANY_ROLE,), "ec2.amazonaws.com"),
+        # what the request names may hold a role: a launch template, a task definition, a document
+        ("ec2", "RunInstances", {"LaunchTemplate": {"LaunchTemplateId": "lt-1"}}, (ANY_ROLE,), "ec2.amazonaws.com"),
+        (
+            "autoscaling",
+            "UpdateAutoScalingGroup",
+            {"LaunchTemplate": {"LaunchTemplateId": "lt-1"}},
+            (ANY_ROLE,),
+            "autoscaling.amazonaws.com,ec2.amazonaws.com",
+        ),
+        ("ecs", "CreateDaemon", {"daemonTaskDefinitionArn": "x"}, (ANY_ROLE,), "ecs-tasks.amazonaws.com"),
+        ("batch", "SubmitServiceJob", {"serviceRequestPayload": "{}"}, (ANY_ROLE,), "sagemaker.amazonaws.com"),
+        ("ec2", "CreateFlowLogs", {"DeliverLogsPermissionArn": ROLE}, (ROLE,), "vpc-flow-logs.amazonaws.com"),
+        # a parameter of several meanings: the ARN of a role counts
+        ("sns", "SetTopicAttributes", {"AttributeValue": ROLE}, (ROLE,), "sns.amazonaws.com"),
+        (
+            "apigateway",
+            "UpdateIntegration",
+            {"patchOperations": [{"path": "/credentials", "value": ROLE}, {"path": "/type", "value": "AWS"}]},
+            (ROLE,),
+            "apigateway.amazonaws.com",
+        ),
         (
             "emr",
             "RunJobFlow",
@@ -171,6 +192,20 @@ def test_a_role_that_is_handed_to_a_service_is_passed(
     answer = resolve(service, operation, params, account="111122223333")
     assert dict(answer.authorizations)["iam:PassRole"] == arns
     assert dict(answer.facets).get("iam:PassedToService") == to
+
+
+@pytest.mark.parametrize("value", ["", "role/app", "arn:aws:iam::*:user/*", "arn:aws:iam::111122223333:role/", None, 1])
+def test_a_parameter_of_several_meanings_passes_no_role_where_it_holds_none(value: object) -> None:
+    for service, operation, params in (
+        ("sns", "SetTopicAttributes", {"AttributeValue": value}),
+        ("sns", "CreateTopic", {"Attributes": {"DisplayName": value}}),
+        ("apigateway", "PutIntegration", {"credentials": value}),
+        ("apigatewayv2", "CreateIntegration", {"CredentialsArn": value}),
+        ("apigateway", "UpdateAccount", {"patchOperations": [{"op": "replace", "value": value}, value]}),
+    ):
+        answer = resolve(service, operation, params, account="111122223333")
+        assert "iam:PassRole" not in dict(answer.authorizations)
+        assert "passes-role" not in dict(answer.facets)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +292,21 @@ def test_what_no_operation_shows_is_unobservable_in_any_spelling(action: str) ->
         ("efs", "CreateMountTarget", {"ec2:CreateNetworkInterface"}),
         ("cloudwatch", "PutMetricAlarm", {"iam:CreateServiceLinkedRole"}),
         ("kafka", "CreateCluster", {"kafka:TagResource"}),
+        # keys of what is encrypted
+        ("secretsmanager", "PutSecretValue", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("dynamodb", "TransactWriteItems", {"kms:Decrypt"}),
+        ("sqs", "SendMessageBatch", {"kms:Decrypt", "kms:GenerateDataKey"}),
+        ("efs", "CreateFileSystem", {"iam:CreateServiceLinkedRole", "kms:CreateGrant"}),
+        ("rds", "RestoreDBInstanceFromDBSnapshot", {"kms:CreateGrant"}),
+        ("glue", "GetTable", {"kms:Decrypt"}),
+        # what a function is made of, and where it runs
+        ("lambda", "CreateFunction", {"ec2:DescribeSubnets", "ecr:BatchGetImage", "kms:Encrypt", "s3:GetObject"}),
+        # a dry run of what the group will launch
+        ("autoscaling", "UpdateAutoScalingGroup", {"ec2:RunInstances"}),
+        # without a role of its own, an automation, a product or a scan uses the caller's grants
+        ("ssm", "StartAutomationExecution", {"*"}),
+        ("servicecatalog", "ProvisionProduct", {"*"}),
+        ("cloudformation", "DetectStackDrift", {"*"}),
     ],
 )
 def test_a_service_may_use_grants_on_the_callers_behalf(service: str, operation: str, patterns: set[str]) -> None:

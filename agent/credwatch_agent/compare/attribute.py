@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from credwatch.operations import passing
 from credwatch_agent.compare.model import Use
 from credwatch_agent.compare.passed import context
 from credwatch_agent.iam.context import EVERY_OTHER, Truth
@@ -54,9 +55,14 @@ def attribute(statements: Sequence[Attached], uses: tuple[Use, ...]) -> Attribut
         proved = set(sure) or (set(maybe) if len(maybe) == 1 else set())
         for i in (*sure, *maybe):
             seen[i][use.action.lower()].append(Sighting(use, i in proved and use.outcome == "allowed"))
-        if not answers and use.outcome == "allowed":
+        if not answers and use.outcome == "allowed" and not _unsure(use):
             unexplained.append(use)
     return Attributed(seen, tuple(unexplained))
+
+
+def _unsure(use: Use) -> bool:
+    """Tell whether a use is of a role that the call did not name: the template or task that it named may hold none."""
+    return use.action == passing.ACTION and use.resource.endswith(":role/*")
 
 
 class _Allowing:

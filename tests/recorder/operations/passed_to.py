@@ -4,8 +4,11 @@
 client's service (`https://docs.aws.amazon.com/service-authorization/latest/reference/list_<service>.html`).
 Only operations whose own entry there was read are named; `*` stands for the client's operations
 that are not named, where the entries of all were read. Where the reference leaves the value empty
-(CodeBuild's fleets, Cognito, Storage Gateway), and where the operation takes roles for several
-services of which it names one (RequestSpotFleet), nothing is claimed.
+(CodeBuild's fleets, Cognito, Storage Gateway, an EMR Studio), and where the operation takes roles for several
+services of which it names one (RequestSpotFleet), nothing is claimed. UpdateAutoScalingGroup has the services of
+CreateAutoScalingGroup: the guide says that both make a dry run of RunInstances
+(`https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html`). That the reference
+names no role at all proves nothing: it names none of an S3 batch job, whose guide says that one is passed.
 
 Where the reference names the service of `CreateX` and not that of `UpdateX`, which takes roles in the same
 parameters, it is the same one, and the other way round: each pair of which it names both agrees.
@@ -17,7 +20,8 @@ moto's copy. Not taken: policies that name several services of which none is the
 second kind of role in the same operation, and policies that say otherwise than the reference (App Runner, AppStream's
 fleets, Image Builder).
 
-Role trust policies are no source: a canary's role trusts Lambda and is passed to Synthetics.
+Role trust policies are no source: a canary's role trusts Lambda and is passed to Synthetics, App Runner's roles trust
+`tasks.apprunner` and `build.apprunner` and are passed to `bullet`.
 """
 
 # ruff: noqa: E501  # names of AWS are as long as they are
@@ -28,13 +32,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 PASSED_TO: Mapping[str, Mapping[str, str]] = {
+    "accessanalyzer": {"access-analyzer.amazonaws.com": "*"},
+    "amp": {"aps.amazonaws.com": "CreateScraper"},
+    "amplify": {"amplify.amazonaws.com": "CreateApp CreateBranch UpdateApp UpdateBranch UpdateDomainAssociation"},
     "apigateway": {"apigateway.amazonaws.com": "*"},
+    "apigatewayv2": {"apigateway.amazonaws.com": "CreateApi CreateAuthorizer UpdateIntegration"},
     "appconfig": {
-        "appconfig.amazonaws.com": "CreateConfigurationProfile CreateEnvironment UpdateConfigurationProfile UpdateEnvironment",
+        "appconfig.amazonaws.com": "CreateConfigurationProfile CreateEnvironment CreateExtension UpdateConfigurationProfile UpdateEnvironment",
     },
-    "appflow": {"appflow.amazonaws.com,redshift.amazonaws.com": "UpdateConnectorProfile"},
+    "appflow": {
+        "appflow.amazonaws.com": "UpdateFlow",
+        "appflow.amazonaws.com,redshift.amazonaws.com": "UpdateConnectorProfile",
+    },
     "application-autoscaling": {"application-autoscaling.amazonaws.com": "*"},
-    "apprunner": {"bullet.amazonaws.com": "CreateService"},
+    "apprunner": {"bullet.amazonaws.com": "CreateService UpdateService"},
     "appstream": {"appstream.amazonaws.com": "CreateFleet CreateImageBuilder"},
     "appsync": {
         "appsync.amazonaws.com": "CreateApi CreateDataSource CreateGraphqlApi UpdateDataSource UpdateGraphqlApi",
@@ -42,44 +53,66 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "athena": {"athena.amazonaws.com": "*"},
     "autoscaling": {
         "autoscaling.amazonaws.com": "PutLifecycleHook",
-        "autoscaling.amazonaws.com,ec2.amazonaws.com": "CreateAutoScalingGroup",
+        "autoscaling.amazonaws.com,ec2.amazonaws.com": "CreateAutoScalingGroup UpdateAutoScalingGroup",
         "ec2.amazonaws.com": "CreateLaunchConfiguration",
     },
     "backup": {
-        "backup.amazonaws.com": "CreateBackupSelection StartBackupJob StartCopyJob StartRestoreJob",
+        "backup.amazonaws.com": "CreateBackupSelection StartBackupJob StartCopyJob StartRestoreJob UpdateRecoveryPointIndexSettings",
+        "backup.amazonaws.com,malware-protection.guardduty.amazonaws.com": "StartScanJob",
         "malware-protection.guardduty.amazonaws.com": "CreateBackupPlan",
+        "restore-testing.backup.amazonaws.com": "CreateRestoreTestingSelection UpdateRestoreTestingSelection",
     },
     "batch": {
         "batch.amazonaws.com,ec2.amazonaws.com,ecs.amazonaws.com": "UpdateComputeEnvironment",
         "batch.amazonaws.com,ec2.amazonaws.com,ecs.amazonaws.com,spotfleet.amazonaws.com": "CreateComputeEnvironment",
         "ecs-tasks.amazonaws.com": "RegisterJobDefinition",
+        "sagemaker.amazonaws.com": "SubmitServiceJob",
     },
     "bedrock": {"bedrock.amazonaws.com": "*"},
     "bedrock-agent": {"bedrock.amazonaws.com": "*"},
     "braket": {"braket.amazonaws.com,sagemaker.amazonaws.com": "*"},
+    "chatbot": {
+        "chatbot.amazonaws.com": "CreateChimeWebhookConfiguration CreateMicrosoftTeamsChannelConfiguration CreateSlackChannelConfiguration",
+    },
     "cloudformation": {
-        "cloudformation.amazonaws.com": "CreateChangeSet CreateStack CreateStackSet RollbackStack UpdateStack UpdateStackSet",
-        "resources.cloudformation.amazonaws.com": "RegisterType",
+        "cloudformation.amazonaws.com": "ContinueUpdateRollback CreateChangeSet CreateStack CreateStackSet RollbackStack UpdateStack UpdateStackSet",
+        "resources.cloudformation.amazonaws.com": "ActivateType RegisterType",
     },
     "cloudfront": {"cloudfront.amazonaws.com": "*"},
-    "cloudtrail": {"cloudtrail.amazonaws.com,cloudtrail.preprod.amazonaws.com": "CreateTrail UpdateTrail"},
+    "cloudtrail": {
+        "cloudtrail.amazonaws.com,cloudtrail.preprod.amazonaws.com": "CreateTrail EnableFederation UpdateTrail",
+    },
     "cloudwatch": {"streams.metrics.cloudwatch.amazonaws.com": "PutMetricStream"},
-    "codebuild": {"codebuild.amazonaws.com": "CreateProject StartBuild StartBuildBatch UpdateProject"},
+    "cloudwatchomni": {"cloudwatch.amazonaws.com": "UpdateIntegration"},
+    "codebuild": {
+        "codebuild.amazonaws.com": "CreateProject StartBuild StartBuildBatch UpdateProject UpdateProjectVisibility",
+    },
     "codedeploy": {"codedeploy.amazonaws.com": "*"},
     "codepipeline": {"cloudformation.amazonaws.com,codebuild.amazonaws.com,codepipeline.amazonaws.com": "*"},
-    "comprehend": {"comprehend.amazonaws.com": "CreateDocumentClassifier"},
+    "comprehend": {"comprehend.amazonaws.com": "*"},
     "comprehendmedical": {"comprehendmedical.amazonaws.com": "*"},
     "config": {"config.amazonaws.com": "*"},
     "databrew": {"databrew.amazonaws.com": "CreateProfileJob CreateProject UpdateProfileJob UpdateProject"},
+    "datapipeline": {"datapipeline.amazonaws.com,ec2.amazonaws.com,elasticmapreduce.amazonaws.com": "*"},
     "datasync": {"datasync.amazonaws.com": "CreateLocationObjectStorage CreateLocationS3 StartTaskExecution"},
-    "datazone": {"datazone.amazonaws.com": "CreateDataSource CreateDomain CreateProject UpdateDataSource UpdateDomain"},
-    "devicefarm": {"devicefarm.amazonaws.com": "CreateProject UpdateProject"},
+    "datazone": {
+        "datazone.amazonaws.com": "CreateDataSource CreateDomain CreateProject PutEnvironmentBlueprintConfiguration UpdateDataSource UpdateDomain",
+    },
+    "deadline": {"deadline.amazonaws.com": "CreateFleet CreateMonitor CreateQueue"},
+    "devicefarm": {"devicefarm.amazonaws.com": "CreateProject ScheduleRun UpdateProject"},
     "dlm": {"dlm.amazonaws.com": "CreateLifecyclePolicy"},
-    "ec2": {"ec2.amazonaws.com": "ReplaceIamInstanceProfileAssociation RequestSpotInstances RunInstances"},
+    "dms": {"dms.amazonaws.com": "*"},
+    "ec2": {
+        "ec2.amazonaws.com": "AssociateIamInstanceProfile CreateLaunchTemplate CreateLaunchTemplateVersion ReplaceIamInstanceProfileAssociation RequestSpotInstances RunInstances",
+        "vpc-flow-logs.amazonaws.com": "CreateFlowLogs",
+    },
+    "ecr": {
+        "ecr.amazonaws.com": "CreatePullThroughCacheRule UpdatePullThroughCacheRule UpdateRepositoryCreationTemplate",
+    },
     "ecs": {
-        "ecs-tasks.amazonaws.com": "CreateTaskSet RegisterTaskDefinition",
-        "ecs-tasks.amazonaws.com,ecs.amazonaws.com": "CreateExpressGatewayService CreateService RunTask StartTask",
-        "ecs.amazonaws.com": "CreateCapacityProvider",
+        "ecs-tasks.amazonaws.com": "CreateDaemon CreateTaskSet RegisterDaemonTaskDefinition RegisterTaskDefinition UpdateDaemon",
+        "ecs-tasks.amazonaws.com,ecs.amazonaws.com": "CreateExpressGatewayService CreateService RunTask StartTask UpdateExpressGatewayService UpdateService",
+        "ecs.amazonaws.com": "CreateCapacityProvider UpdateCapacityProvider",
     },
     "efs": {"elasticfilesystem.amazonaws.com": "*"},
     "eks": {
@@ -90,59 +123,107 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     },
     "emr": {
         "application-autoscaling.amazonaws.com,ec2.amazonaws.com,elasticmapreduce.amazonaws.com": "RunJobFlow",
-        "elasticmapreduce.amazonaws.com": "StartNotebookExecution",
+        "elasticmapreduce.amazonaws.com": "StartNotebookExecution StartSession",
     },
-    "emr-serverless": {"emr-serverless.amazonaws.com": "StartJobRun"},
+    "emr-containers": {"pods.eks.amazonaws.com": "StartJobRun"},
+    "emr-serverless": {"emr-serverless.amazonaws.com": "StartJobRun StartSession"},
+    "es": {"es.amazonaws.com": "*"},
     "eventbridgev2": {"events.amazonaws.com": "*"},
     "events": {"events.amazonaws.com": "*"},
     "firehose": {"firehose.amazonaws.com": "*"},
     "fis": {"fis.amazonaws.com": "CreateExperimentTemplate"},
-    "gamelift": {"gamelift.amazonaws.com": "CreateFleet"},
+    "fms": {"fms.amazonaws.com": "*"},
+    "gamelift": {"gamelift.amazonaws.com": "CreateBuild CreateFleet"},
     "glue": {"glue.amazonaws.com": "*"},
     "grafana": {"grafana.amazonaws.com": "CreateWorkspace"},
+    "greengrass": {"greengrass.amazonaws.com": "AssociateRoleToGroup AssociateServiceRoleToAccount"},
+    "greengrassv2": {"greengrass.amazonaws.com": "*"},
     "guardduty": {"malware-protection-plan.guardduty.amazonaws.com": "CreateMalwareProtectionPlan"},
-    "imagebuilder": {"imagebuilder.amazonaws.com": "CreateLifecyclePolicy"},
+    "imagebuilder": {
+        "ec2.amazonaws.com": "CreateInfrastructureConfiguration UpdateInfrastructureConfiguration",
+        "imagebuilder.amazonaws.com": "CreateImage CreateLifecyclePolicy ImportDiskImage StartResourceStateUpdate UpdateImagePipeline",
+        "vmie.amazonaws.com": "CreateDistributionConfiguration",
+    },
     "iot": {
-        "iot.amazonaws.com": "CreateJob CreateProvisioningTemplate CreateRoleAlias CreateTopicRule ReplaceTopicRule",
+        "iot.amazonaws.com": "CreateCommand CreateJob CreateJobTemplate CreateMitigationAction CreateProvisioningTemplate CreateRoleAlias CreateSecurityProfile CreateTopicRule CreateTopicRuleDestination ReplaceTopicRule SetLoggingOptions StartThingRegistrationTask UpdateAccountAuditConfiguration UpdateEncryptionConfiguration UpdateMitigationAction UpdatePackageConfiguration UpdateSecurityProfile UpdateStream",
     },
     "iotsitewise": {"iotsitewise.amazonaws.com": "CreatePortal UpdatePortal"},
+    "iotwireless": {"iotwireless.amazonaws.com": "CreateDestination CreateFuotaTask"},
+    "kafka": {"kafka.amazonaws.com": "CreateChannel"},
     "kafkaconnect": {"kafkaconnect.amazonaws.com": "*"},
     "kendra": {"kendra.amazonaws.com": "BatchPutDocument CreateDataSource UpdateDataSource"},
-    "kinesisanalyticsv2": {"kinesisanalytics.amazonaws.com": "CreateApplication"},
+    "kinesis": {"kinesis.amazonaws.com": "*"},
+    "kinesisanalytics": {
+        "kinesisanalytics.amazonaws.com": "AddApplicationCloudWatchLoggingOption AddApplicationInput AddApplicationOutput AddApplicationReferenceDataSource CreateApplication DiscoverInputSchema UpdateApplication",
+    },
+    "kinesisanalyticsv2": {"kinesisanalytics.amazonaws.com": "CreateApplication DiscoverInputSchema UpdateApplication"},
     "lambda": {"lambda.amazonaws.com": "*"},
     "lexv2-models": {"lexv2.amazonaws.com": "CreateBot"},
-    "logs": {"logs.amazonaws.com": "PutDestination PutSubscriptionFilter"},
-    "mediaconnect": {"mediaconnect.amazonaws.com": "AddFlowSources AddFlowVpcInterfaces"},
+    "logs": {
+        "cloudtrail.amazonaws.com,logs.amazonaws.com": "CreateImportTask",
+        "logs.amazonaws.com": "CreateScheduledQuery PutDestination PutSubscriptionFilter UpdateScheduledQuery",
+    },
+    "mediaconnect": {
+        "mediaconnect.amazonaws.com": "AddFlowSources AddFlowVpcInterfaces CreateRouterInput CreateRouterOutput",
+    },
     "mediaconvert": {"mediaconvert.amazonaws.com": "*"},
-    "medialive": {"medialive.amazonaws.com": "CreateChannel"},
+    "medialive": {"medialive.amazonaws.com": "CreateChannel CreateInput"},
+    "mediapackage": {"mediapackage.amazonaws.com": "CreateHarvestJob CreateOriginEndpoint"},
     "mediapackage-vod": {"mediapackage-vod.amazonaws.com": "*"},
+    "mediapackagev2": {"mediapackagev2.amazonaws.com": "CreateOriginEndpoint"},
     "mwaa": {"airflow.amazonaws.com": "*"},
-    "opensearch": {"directquery.opensearchservice.amazonaws.com": "UpdateDataSource"},
+    "neptune-graph": {"neptune-graph.amazonaws.com": "StartExportTask StartImportTask"},
+    "opensearch": {
+        "directquery.opensearchservice.amazonaws.com": "AddDataSource UpdateDataSource UpdateDirectQueryDataSource",
+    },
     "osis": {"osis-pipelines.amazonaws.com": "*"},
+    "pcs": {"ec2.amazonaws.com": "CreateComputeNodeGroup"},
+    "pinpoint": {
+        "mobiletargeting.amazonaws.com": "CreateExportJob CreateImportJob CreateJourney PutEventStream UpdateEmailChannel UpdateJourney UpdateRecommenderConfiguration",
+    },
     "pipes": {"pipes.amazonaws.com": "*"},
     "proton": {"proton.amazonaws.com": "CreateEnvironment UpdateAccountSettings UpdateEnvironment"},
-    "qbusiness": {"qbusiness.amazonaws.com": "CreateDataSource UpdateDataSource"},
-    "quicksight": {"quicksight.amazonaws.com": "CreateDataSource UpdateActionConnector UpdateDataSource"},
-    "rds": {"rds-preview.amazonaws.com,rds.amazonaws.com": "*"},
-    "redshift": {"redshift.amazonaws.com": "CreateCluster ModifyClusterIamRoles"},
-    "rekognition": {
-        "rekognition.amazonaws.com": "CreateStreamProcessor StartCelebrityRecognition StartContentModeration StartFaceDetection",
+    "qbusiness": {
+        "qbusiness.amazonaws.com": "BatchPutDocument CreateApplication CreateDataSource CreateRetriever CreateWebExperience UpdateDataSource",
     },
+    "quicksight": {
+        "quicksight.amazonaws.com": "CreateDataSource CreateVPCConnection UpdateActionConnector UpdateDataSource UpdateVPCConnection",
+    },
+    "rds": {"rds-preview.amazonaws.com,rds.amazonaws.com": "*"},
+    "redshift": {"redshift.amazonaws.com": "CreateCluster ModifyClusterIamRoles RestoreFromClusterSnapshot"},
+    "redshift-serverless": {"redshift-serverless.amazonaws.com": "*"},
+    "rekognition": {"rekognition.amazonaws.com": "*"},
+    "rolesanywhere": {"rolesanywhere.amazonaws.com": "UpdateProfile"},
+    "rum": {"rum.amazonaws.com": "PutRumMetricsDestination"},
     "s3": {"s3.amazonaws.com": "PutBucketReplication"},
     "sagemaker": {
-        "sagemaker.amazonaws.com": "CreateEndpointConfig CreateModel CreateNotebookInstance CreatePipeline CreateProcessingJob",
+        "sagemaker.amazonaws.com": "CreateAIBenchmarkJob CreateAIRecommendationJob CreateAutoMLJobV2 CreateCluster CreateDomain CreateEndpointConfig CreateMlflowApp CreateModel CreateNotebookInstance CreatePartnerApp CreatePipeline CreateProcessingJob CreateProject CreateUserProfile",
     },
     "scheduler": {"scheduler.amazonaws.com": "*"},
     "secretsmanager": {"secretsmanager.amazonaws.com": "RotateSecret"},
-    "ses": {"ses.amazonaws.com": "CreateReceiptRule"},
-    "snowball": {"importexport.amazonaws.com": "CreateJob"},
-    "ssm": {"ssm.amazonaws.com": "CreateActivation CreateAssociation RegisterTaskWithMaintenanceWindow SendCommand"},
+    "securitylake": {
+        "glue.amazonaws.com": "CreateCustomLogSource",
+        "lambda.amazonaws.com,s3.amazonaws.com": "CreateDataLake",
+    },
+    "ses": {
+        "ses.amazonaws.com": "CreateConfigurationSetEventDestination CreateReceiptRule UpdateConfigurationSetEventDestination",
+    },
+    "sesv2": {"ses.amazonaws.com": "*"},
+    "snowball": {"importexport.amazonaws.com": "CreateCluster CreateJob"},
+    "sns": {"sns.amazonaws.com": "*"},
+    "ssm": {
+        "ssm.amazonaws.com": "CreateActivation CreateAssociation CreateAssociationBatch CreateCloudConnector RegisterTaskWithMaintenanceWindow SendCommand StartAutomationExecution StartChangeRequestExecution UpdateMaintenanceWindowTask UpdateManagedInstanceRole",
+    },
     "stepfunctions": {"states.amazonaws.com": "*"},
+    "swf": {"swf.amazonaws.com": "*"},
     "synthetics": {"synthetics.amazonaws.com": "CreateCanary UpdateCanary"},
-    "textract": {"textract.amazonaws.com": "StartDocumentAnalysis"},
-    "transcribe": {"transcribe.amazonaws.com": "StartMedicalScribeJob StartTranscriptionJob"},
+    "textract": {"textract.amazonaws.com": "*"},
+    "transcribe": {
+        "transcribe.amazonaws.com": "CreateLanguageModel CreateVocabulary CreateVocabularyFilter StartCallAnalyticsJob StartMedicalScribeJob StartTranscriptionJob UpdateVocabulary",
+    },
     "transfer": {"transfer.amazonaws.com": "CreateAgreement CreateConnector CreateServer CreateUser"},
     "translate": {"translate.amazonaws.com": "*"},
+    "workspaces": {"workspaces.amazonaws.com": "*"},
 }
 """By client: the services, with commas, and the operations that pass a role to them."""
 
@@ -192,9 +273,6 @@ POLICIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "dsql": {
         "AmazonAuroraDSQLFullAccess": ("dsql.amazonaws.com", "*"),
-    },
-    "ecs": {
-        "AmazonECS_FullAccess": ("ecs-tasks.amazonaws.com", "RegisterDaemonTaskDefinition"),
     },
     "entityresolution": {
         "AWSEntityResolutionConsoleFullAccess": ("entityresolution.amazonaws.com", "*"),
@@ -257,11 +335,17 @@ POLICIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "omics": {
         "AmazonOmicsFullAccess": ("omics.amazonaws.com", "*"),
     },
+    "partnercentral-selling": {
+        "AWSPartnerCentralFullAccess": ("resource-snapshot-job.partnercentral-selling.amazonaws.com", "*"),
+    },
     "personalize": {
         "AmazonPersonalizeFullAccess": ("personalize.amazonaws.com", "*"),
     },
     "proton": {
         "AWSProtonFullAccess": ("proton.amazonaws.com", "*"),
+    },
+    "rolesanywhere": {
+        "AWSRolesAnywhereFullAccess": ("rolesanywhere.amazonaws.com", "*"),
     },
     "s3files": {
         "AmazonS3FilesFullAccess": ("elasticfilesystem.amazonaws.com", "*"),

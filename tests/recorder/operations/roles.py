@@ -13,13 +13,15 @@ from typing import Any
 
 from tests.recorder.operations.passed_to import passed_to
 
-_DEPTH = 8
-_CANDIDATE = re.compile(r"(role(_?arn)?s?|rolearnupdate|roleupdate|roleoverride|role(name)?orarn)$", re.IGNORECASE)
+_DEPTH = 12
+_CANDIDATE = re.compile(
+    r"(role(_?arn)?s?|rolearnupdate|roleupdate|roleoverride|role(name)?orarn|rolenamearn|(iam|invoker|sns)rolename)$",
+    re.IGNORECASE,
+)
 
 # Parameters whose name says "role" and that hand no role to a service.
 NOT_ROLES = {
-    "accessRole": {"accessanalyzer"},  # names the role that is checked
-    "assumableRoleArn": None,  # assumed across accounts; a role is never passed across accounts
+    "AssumableRoleArns": None,  # assumed by the execution role that is passed, not by the service
     "ConsumerAccountRoleArn": None,  # of another account
     "crossAccountRole": None,  # of another account
     "crossAccountRoleArn": None,  # of another account
@@ -37,7 +39,6 @@ NOT_ROLES = {
     "SnowflakeRole": None,  # a role inside Snowflake
     "snowflakeRole": None,  # a role inside Snowflake
     "targetRoleArn": {"eks", "amp"},  # assumed across accounts by the first role
-    "UserRole": None,  # LDAP
 }
 # Parts of a request in which every role is one that is named, or that the service's own code assumes.
 NOT_PASSED_IN = ("CodeGenConfigurationNodes{}", "resourceIdentifier")
@@ -46,37 +47,118 @@ NOT_PASSING = {
     "securityhub": "findings describe other resources",
     "sts": "the role is assumed by the caller",
     "sso": "the role is assumed by the user",
-    "rolesanywhere": "roles are assumed with a certificate; a profile only lists them",
+    "auditmanager": "an assessment names its owners; nothing assumes their roles",
     "iam": "roles are the operations' own resources; the exception is in EXTRA",
     "neptunedata": "the role is attached to the cluster, which passes it",
 }
+# Operations whose role is of another account: a role is never passed across accounts.
+ELSEWHERE = {("fis", "CreateTargetAccountConfiguration"), ("fis", "UpdateTargetAccountConfiguration")}
 # Reads and removals compare or take away; they pass nothing.
-_NO_PASS = re.compile(r"^(Get|List|Describe|Search|BatchGet|Delete|Disassociate|Remove|Untag|AssumeDecoratedRole)")
-# Parameters that take a role under another name, or a role hidden in another resource.
+_NO_PASS = re.compile(r"^(Get|List|Describe|Search|BatchGet|Delete|Disassociate|Remove|Untag)")
+# Parameters that take a role under another name, that are an ARN of several kinds (`@role`: those of a role count),
+# or that name what holds a role: an instance profile, a launch template, a task definition.
 EXTRA = {
     ("iam", "AddRoleToInstanceProfile"): ["RoleName"],
     ("ec2", "AssociateIamInstanceProfile"): ["IamInstanceProfile"],
     ("ec2", "ReplaceIamInstanceProfileAssociation"): ["IamInstanceProfile"],
-    ("ec2", "RunInstances"): ["IamInstanceProfile"],
+    ("ec2", "RunInstances"): ["IamInstanceProfile", "LaunchTemplate"],
     ("ec2", "RequestSpotInstances"): ["LaunchSpecification.IamInstanceProfile"],
     ("ec2", "RequestSpotFleet"): [
         "SpotFleetRequestConfig.IamFleetRole",
         "SpotFleetRequestConfig.LaunchSpecifications[].IamInstanceProfile",
+        "SpotFleetRequestConfig.LaunchTemplateConfigs",
     ],
+    ("ec2", "CreateFleet"): ["LaunchTemplateConfigs"],
+    ("ec2", "CreateLaunchTemplate"): ["LaunchTemplateData.IamInstanceProfile"],
+    ("ec2", "CreateLaunchTemplateVersion"): ["LaunchTemplateData.IamInstanceProfile"],
+    ("ec2", "EnableFastLaunch"): ["LaunchTemplate"],
     ("ec2", "CreateFlowLogs"): ["DeliverLogsPermissionArn"],
+    ("autoscaling", "CreateAutoScalingGroup"): ["LaunchTemplate", "MixedInstancesPolicy"],
+    ("autoscaling", "UpdateAutoScalingGroup"): ["LaunchTemplate", "MixedInstancesPolicy"],
+    ("autoscaling", "StartInstanceRefresh"): [
+        "DesiredConfiguration.LaunchTemplate",
+        "DesiredConfiguration.MixedInstancesPolicy",
+    ],
     ("autoscaling", "CreateLaunchConfiguration"): ["IamInstanceProfile"],
+    ("batch", "SubmitServiceJob"): ["serviceRequestPayload"],
     ("cognito-identity", "SetIdentityPoolRoles"): ["Roles.authenticated", "Roles.unauthenticated"],
-    ("cognito-idp", "CreateUserPool"): ["SmsConfiguration.SnsCallerArn"],
-    ("cognito-idp", "UpdateUserPool"): ["SmsConfiguration.SnsCallerArn"],
-    ("cognito-idp", "SetUserPoolMfaConfig"): ["SmsMfaConfiguration.SmsConfiguration.SnsCallerArn"],
+    ("cognito-idp", "CreateUserPool"): ["SmsConfiguration.SnsCallerArn", "SmsConfiguration.EumsSms.CallerArn"],
+    ("cognito-idp", "UpdateUserPool"): ["SmsConfiguration.SnsCallerArn", "SmsConfiguration.EumsSms.CallerArn"],
+    ("cognito-idp", "SetUserPoolMfaConfig"): [
+        "SmsMfaConfiguration.SmsConfiguration.SnsCallerArn",
+        "SmsMfaConfiguration.SmsConfiguration.EumsSms.CallerArn",
+    ],
+    ("datapipeline", "ActivatePipeline"): ["pipelineId"],
+    ("dms", "CreateReplicationInstance"): ["KerberosAuthenticationSettings.KeyCacheSecretIamArn"],
+    ("dms", "ModifyReplicationInstance"): ["KerberosAuthenticationSettings.KeyCacheSecretIamArn"],
+    ("drs", "StartRecovery"): ["sourceServers"],
+    ("ecs", "CreateDaemon"): ["daemonTaskDefinitionArn"],
+    ("ecs", "UpdateDaemon"): ["daemonTaskDefinitionArn"],
+    **{
+        ("ecs", operation): ["taskDefinition"]
+        for operation in ("CreateService", "CreateTaskSet", "RunTask", "StartTask", "UpdateService")
+    },
     ("eks", "CreateAccessEntry"): ["principalArn"],
+    ("imagebuilder", "CreateDistributionConfiguration"): ["distributions[].s3ExportConfiguration.roleName"],
+    ("imagebuilder", "UpdateDistributionConfiguration"): ["distributions[].s3ExportConfiguration.roleName"],
+    ("imagebuilder", "CreateInfrastructureConfiguration"): ["instanceProfileName"],
+    ("imagebuilder", "UpdateInfrastructureConfiguration"): ["instanceProfileName"],
+    ("iot", "CreateMitigationAction"): ["actionParams.enableIoTLoggingParams.roleArnForLogging"],
+    ("iot", "UpdateMitigationAction"): ["actionParams.enableIoTLoggingParams.roleArnForLogging"],
+    ("mgn", "StartCutover"): ["sourceServerIDs"],
+    ("mgn", "StartTest"): ["sourceServerIDs"],
+    **{
+        ("opensearch", operation): [
+            "dataSources[].iamRoleForDataSourceArn",
+            "iamIdentityCenterOptions.iamRoleForIdentityCenterApplicationArn",
+        ]
+        for operation in ("CreateApplication", "UpdateApplication")
+    },
+    ("partnercentral-selling", "PutSellingSystemSettings"): ["ResourceSnapshotJobRoleIdentifier"],
+    ("pcs", "CreateComputeNodeGroup"): ["iamInstanceProfileArn"],
+    ("pcs", "UpdateComputeNodeGroup"): ["iamInstanceProfileArn"],
+    **{
+        ("rds", operation): ["CustomIamInstanceProfile"]
+        for operation in (
+            "CreateDBInstance",
+            "CreateDBInstanceReadReplica",
+            "RestoreDBInstanceFromDBSnapshot",
+            "RestoreDBInstanceToPointInTime",
+        )
+    },
+    ("workspaces-instances", "CreateWorkspaceInstance"): ["ManagedInstance.IamInstanceProfile"],
     ("apigateway", "CreateAuthorizer"): ["authorizerCredentials"],
-    ("apigateway", "PutIntegration"): ["credentials"],
+    ("apigateway", "PutIntegration"): ["credentials@role"],
+    **{
+        ("apigateway", operation): ["patchOperations[].value@role"]
+        for operation in ("UpdateAccount", "UpdateAuthorizer", "UpdateIntegration")
+    },
+    ("apigatewayv2", "CreateApi"): ["CredentialsArn@role"],
+    ("apigatewayv2", "UpdateApi"): ["CredentialsArn@role"],
     ("apigatewayv2", "CreateAuthorizer"): ["AuthorizerCredentialsArn"],
-    ("apigatewayv2", "CreateIntegration"): ["CredentialsArn"],
+    ("apigatewayv2", "CreateIntegration"): ["CredentialsArn@role"],
     ("apigatewayv2", "UpdateAuthorizer"): ["AuthorizerCredentialsArn"],
-    ("apigatewayv2", "UpdateIntegration"): ["CredentialsArn"],
+    ("apigatewayv2", "UpdateIntegration"): ["CredentialsArn@role"],
+    ("sns", "CreatePlatformApplication"): ["Attributes{}@role"],
+    ("sns", "CreateTopic"): ["Attributes{}@role"],
+    ("sns", "SetPlatformApplicationAttributes"): ["Attributes{}@role"],
+    ("sns", "SetSMSAttributes"): ["attributes{}@role"],
+    ("sns", "SetSubscriptionAttributes"): ["AttributeValue@role"],
+    ("sns", "SetTopicAttributes"): ["AttributeValue@role"],
     ("sns", "Subscribe"): ["Attributes.SubscriptionRoleArn"],
+    # the parameter of automation documents that AWS gives a meaning
+    ("ssm", "CreateAssociation"): ["Parameters.AutomationAssumeRole[]"],
+    ("ssm", "CreateAssociationBatch"): ["Entries[].Parameters.AutomationAssumeRole[]"],
+    ("ssm", "UpdateAssociation"): ["Parameters.AutomationAssumeRole[]"],
+    ("ssm", "RegisterTaskWithMaintenanceWindow"): [
+        "TaskInvocationParameters.Automation.Parameters.AutomationAssumeRole[]"
+    ],
+    ("ssm", "UpdateMaintenanceWindowTask"): ["TaskInvocationParameters.Automation.Parameters.AutomationAssumeRole[]"],
+    ("ssm", "StartAutomationExecution"): ["Parameters.AutomationAssumeRole[]"],
+    ("ssm", "StartChangeRequestExecution"): [
+        "Parameters.AutomationAssumeRole[]",
+        "Runbooks[].Parameters.AutomationAssumeRole[]",
+    ],
 }
 
 
@@ -96,6 +178,8 @@ def passing(session: Any) -> dict[str, dict[str, Any]]:
 
 def _paths(client: str, operation: Any) -> list[str]:
     extra = EXTRA.get((client, operation.name), [])
+    if (client, operation.name) in ELSEWHERE:
+        return extra
     if client in NOT_PASSING or _NO_PASS.match(operation.name) or not operation.input_shape:
         return extra
     candidates = {path for path in _walk(operation.input_shape, "", _DEPTH, frozenset()) if _passes(client, path)}
