@@ -6,7 +6,7 @@ it never raises and gives back ARNs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TypeVar
 
@@ -67,6 +67,30 @@ def text(value: object) -> str:
             return ""
         value = str.__str__(value)  # an enum's value, not its repr
     return value if len(value) <= _LONGEST else ""
+
+
+MOST = 1000
+"""Elements of one list that are looked at: more than any AWS batch holds."""
+
+
+def several(arns: Iterable[tuple[str, bool]]) -> Named:
+    found = list(arns)
+    return tuple(sorted({arn for arn, _ in found})), all(known for _, known in found)
+
+
+def texts(params: Mapping[str, object], *names: str) -> list[str]:
+    """Return the identifiers in parameters that hold one or a list of them, "" for each that is none."""
+    values: list[object] = []
+    for name in names:
+        value = params.get(name)
+        values += value[:MOST] if isinstance(value, (list, tuple)) else [value] if value is not None else []
+    return [text(value) for value in values]
+
+
+def entries(value: object) -> list[Mapping[str, object]]:
+    """Return the structures of a list."""
+    listed = value[:MOST] if isinstance(value, (list, tuple)) else ()
+    return [entry for entry in listed if isinstance(entry, dict)]
 
 
 def anywhere(place: Place) -> Place:
