@@ -22,16 +22,18 @@ def dynamodb_iterated(params: Mapping[str, object], place: Place) -> Named:
     return (f"arn:{place[0]}:dynamodb:{place[1]}:{place[2]}:table/*/stream/*",), False
 
 
-@reads("TableName", "ReplicaUpdates")
+@reads("TableName", "GlobalTableName", "ReplicaUpdates", "ReplicationGroup")
 def dynamodb_replicas(params: Mapping[str, object], place: Place) -> Named:
-    """Replicas that an update makes or removes: tables of the same name, in the regions that it names."""
-    account, name = place[2], text(params.get("TableName"))
+    """Replicas that a request makes or removes: tables of the same name, in the regions that it names."""
+    account, name = place[2], text(params.get("TableName")) or text(params.get("GlobalTableName"))
     if name[:4] == "arn:":
         parts = name.split(":", 5)
         given = len(parts) == 6 and parts[2] == "dynamodb" and parts[5].startswith("table/")
         account, name = (parts[4], parts[5].removeprefix("table/")) if given else ("*", "")
-    updates = [each for update in entries(params.get("ReplicaUpdates")) for each in update.values()]
-    regions = {text(each.get("RegionName")) for each in updates if isinstance(each, dict)} - {""}
+    replicas: list[object] = [*entries(params.get("ReplicationGroup"))]
+    for update in entries(params.get("ReplicaUpdates")):
+        replicas += update.values()
+    regions = {text(each.get("RegionName")) for each in replicas if isinstance(each, dict)} - {""}
     return several(
         (f"arn:{place[0]}:dynamodb:{region}:{account}:table/{name or '*'}", bool(name and regions))
         for region in regions or {"*"}
