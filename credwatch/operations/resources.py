@@ -45,10 +45,10 @@ def dynamodb_replicas(params: Mapping[str, object], place: Place) -> Named:
 
 @reads("SubscriptionArn")
 def sns_subscribed(params: Mapping[str, object], place: Place) -> Named:
-    """Topic of a subscription, which is no resource itself; AWS does not say that the check is always on the topic."""
+    """Topic of a subscription: the one resource that AWS names; whether its id follows in the check is not said."""
     parts = text(params.get("SubscriptionArn")).split(":")
     if len(parts) == 7 and parts[2] == "sns":
-        return (":".join(parts[:6]),), False
+        return (f"{':'.join(parts[:6])}*",), True
     return (f"arn:{place[0]}:sns:{place[1]}:{place[2]}:*",), False
 
 

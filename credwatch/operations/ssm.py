@@ -53,21 +53,14 @@ def ssm_document(params: Mapping[str, object], place: Place) -> Named:
     inner = [*entries(params.get("Entries")), *entries(params.get("Runbooks"))]
     names = [*map(_named, inner), *texts(params, "CalendarNames")]
     own = _named(params)
-    return several(_document(name, place, "document/{}") for name in (names if names and not own else [*names, own]))
+    return several(_document(name, place) for name in (names if names and not own else [*names, own]))
 
 
 def _named(params: Mapping[str, object]) -> str:
     return text(params.get("DocumentName")) or text(params.get("Name"))
 
 
-@reads("DocumentName")
-def ssm_automation(params: Mapping[str, object], place: Place) -> Named:
-    """Definition of an automation: the older resource for its document, which AWS accepts and does not ask for."""
-    arn, _ = _document(text(params.get("DocumentName")), place, "automation-definition/{}:*")
-    return (arn,), False
-
-
-def _document(name: str, place: Place, kind: str) -> tuple[str, bool]:
+def _document(name: str, place: Place) -> tuple[str, bool]:
     region, account = place[1], place[2]
     known = bool(name)
     if name[:4] == "arn:":
@@ -78,7 +71,7 @@ def _document(name: str, place: Place, kind: str) -> tuple[str, bool]:
         account = "*"  # Quick Setup gives names like AWS's to documents that it makes in the caller's account
     elif name.startswith(("AWS", "Amazon")):
         account = ""
-    return f"arn:{place[0]}:ssm:{region}:{account}:" + kind.replace("{}", name or "*"), known
+    return f"arn:{place[0]}:ssm:{region}:{account}:document/{name or '*'}", known
 
 
-SHAPES = (ssm_automation, ssm_document, ssm_instance, ssm_parameter)
+SHAPES = (ssm_document, ssm_instance, ssm_parameter)
