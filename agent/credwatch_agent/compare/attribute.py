@@ -81,9 +81,10 @@ class _Allowing:
         return found
 
     def _ask(self, action: str, resource: str, to: tuple[str, ...]) -> Iterator[tuple[int, Truth]]:
-        # no more of the request's context is known, and a `*` of a coarse resource stands for the unknown
-        request = Request(action, resource, context=context(to), unknown_keys=EVERY_OTHER, partial="*" in resource)
+        # no more of the request's context is known, and the wildcards of a coarse resource stand for the unknown
         known = _literal(resource)
+        vague = len(known) < len(resource)
+        request = Request(action, resource, context=context(to), unknown_keys=EVERY_OTHER, partial=vague)
         # which bucket is behind an access point is not known
         hidden = ":accesspoint/" in resource
         for i, statement, begins in self._named(action):
