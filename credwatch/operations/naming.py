@@ -74,6 +74,7 @@ MOST = 1000
 
 
 def several(arns: Iterable[tuple[str, bool]]) -> Named:
+    """Return ARNs, each with whether its identifiers were known, as one answer."""
     found = list(arns)
     return tuple(sorted({arn for arn, _ in found})), all(known for _, known in found)
 

@@ -54,7 +54,7 @@ def attribute(statements: Sequence[Attached], uses: tuple[Use, ...]) -> Attribut
         proved = set(sure) or (set(maybe) if len(maybe) == 1 else set())
         for i in (*sure, *maybe):
             seen[i][use.action.lower()].append(Sighting(use, i in proved and use.outcome == "allowed"))
-        if not answers and use.outcome == "allowed":
+        if not answers and use.outcome == "allowed" and use.action not in _FREE:
             unexplained.append(use)
     return Attributed(seen, tuple(unexplained))
 
@@ -106,6 +106,8 @@ class _Allowing:
         return found
 
 
+# STS's API reference: "No permissions are required to perform this operation."
+_FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 _WILD = re.compile(r"[*?]")
 
 
