@@ -88,6 +88,12 @@ def texts(params: Mapping[str, object], *names: str) -> list[str]:
     return [text(value) for value in values]
 
 
+def entries(value: object) -> list[Mapping[str, object]]:
+    """Return the structures of a list."""
+    listed = value[:MOST] if isinstance(value, (list, tuple)) else ()
+    return [entry for entry in listed if isinstance(entry, dict)]
+
+
 def anywhere(place: Place) -> Place:
     """Return a place of which only partition and detail are known."""
     return (place[0], "*", "*", place[3])

@@ -1,4 +1,4 @@
-"""Resources of single services whose ARNs no template says: EventBridge, Bedrock, Systems Manager and others.
+"""Resources of single services whose ARNs no template says: DynamoDB, EventBridge, Bedrock, CloudFormation and others.
 
 Each function takes whatever the caller passed, never raises, and says in its docstring why it is needed.
 """
@@ -8,11 +8,87 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from credwatch.operations.naming import Named, Place, reads, text
-from credwatch.operations.naming import several as _several
-from credwatch.operations.naming import texts as _texts
+from credwatch.operations.naming import Named, Place, entries, reads, several, text, texts
+
+# --- DynamoDB -----------------------------------------------------------------------------------
+
+
+@reads("ShardIterator")
+def dynamodb_iterated(params: Mapping[str, object], place: Place) -> Named:
+    """Stream that a shard iterator goes through: the iterator begins with its ARN, up to the first bar."""
+    arn = text(params.get("ShardIterator")).partition("|")[0]
+    parts = arn.split(":", 5)
+    if len(parts) == 6 and parts[:3:2] == ["arn", "dynamodb"] and "/stream/" in parts[5]:
+        return (arn,), True
+    return (f"arn:{place[0]}:dynamodb:{place[1]}:{place[2]}:table/*/stream/*",), False
+
+
+@reads("TableName", "GlobalTableName", "ReplicaUpdates", "ReplicationGroup")
+def dynamodb_replicas(params: Mapping[str, object], place: Place) -> Named:
+    """Replicas that a request makes or removes: tables of the same name, in the regions that it names."""
+    account, name = place[2], text(params.get("TableName")) or text(params.get("GlobalTableName"))
+    if name[:4] == "arn:":
+        parts = name.split(":", 5)
+        given = len(parts) == 6 and parts[2] == "dynamodb" and parts[5].startswith("table/")
+        account, name = (parts[4], parts[5].removeprefix("table/")) if given else ("*", "")
+    replicas: list[object] = [*entries(params.get("ReplicationGroup"))]
+    for update in entries(params.get("ReplicaUpdates")):
+        replicas += update.values()
+    regions = {text(each.get("RegionName")) for each in replicas if isinstance(each, dict)} - {""}
+    return several(
+        (f"arn:{place[0]}:dynamodb:{region}:{account}:table/{name or '*'}", bool(name and regions))
+        for region in regions or {"*"}
+    )
+
+
+# --- SNS ----------------------------------------------------------------------------------------
+
+
+@reads("SubscriptionArn")
+def sns_subscribed(params: Mapping[str, object], place: Place) -> Named:
+    """Topic of a subscription: the one resource that AWS names; whether its id follows in the check is not said."""
+    parts = text(params.get("SubscriptionArn")).split(":")
+    if len(parts) == 7 and parts[2] == "sns":
+        return (f"{':'.join(parts[:6])}*",), True
+    return (f"arn:{place[0]}:sns:{place[1]}:{place[2]}:*",), False
+
+
+# --- Step Functions -----------------------------------------------------------------------------
+
+_MACHINES = ("stateMachineArn", "stateMachineAliasArn", "stateMachineVersionArn")
+
+
+@reads(*_MACHINES, "routingConfiguration")
+def states_machine(params: Mapping[str, object], place: Place) -> Named:
+    """State machine: the check is on its own ARN where the request names a version or an alias of it."""
+    routes = entries(params.get("routingConfiguration"))
+    names = [*texts(params, *_MACHINES), *(text(route.get(_MACHINES[2])) for route in routes)]
+    return several(_machine(name.split(":")) for name in names or [""])
+
+
+def _machine(parts: list[str]) -> tuple[str, bool]:
+    given = len(parts) in {7, 8} and parts[2] == "states" and parts[5] == "stateMachine"
+    return (":".join(parts[:7]), True) if given else ("*", False)
+
 
 # --- EventBridge --------------------------------------------------------------------------------
+
+
+@reads("Entries")
+def events_entry_buses(params: Mapping[str, object], place: Place) -> Named:
+    """Buses of events: an entry that names none goes to the default bus."""
+    if "Entries" not in params:
+        return (f"arn:{place[0]}:events:{place[1]}:{place[2]}:event-bus/*",), False
+    names = [text(entry.get("EventBusName")) or "default" for entry in entries(params["Entries"])]
+    return several(_bus(name, place) for name in names or ["default"])
+
+
+def _bus(name: str, place: Place) -> tuple[str, bool]:
+    if name[:4] != "arn:":
+        return f"arn:{place[0]}:events:{place[1]}:{place[2]}:event-bus/{name.removeprefix('event-bus/')}", True
+    parts = name.split(":", 5)
+    given = len(parts) == 6 and parts[2] == "events" and parts[5].startswith(("event-bus/", "event-busv2/"))
+    return (name, True) if given else (f"arn:{place[0]}:events:*:*:event-bus/*", False)
 
 
 @reads("Rule", "Name", "EventBusName")
@@ -43,12 +119,19 @@ def scheduler_schedule(params: Mapping[str, object], place: Place) -> Named:
 # --- CloudWatch Logs ----------------------------------------------------------------------------
 
 
-_LOG_GROUPS = ("logGroupName", "logGroupIdentifier", "logGroupNames", "logGroupIdentifiers")
+_LOG_GROUPS = (
+    "logGroupName",
+    "logGroupIdentifier",
+    "logGroupNames",
+    "logGroupIdentifiers",
+    "logGroupArnList",
+    "resourceIdentifier",
+)
 
 
 def _log_groups(params: Mapping[str, object], place: Place, end: str) -> Named:
-    names = _texts(params, *_LOG_GROUPS)
-    return _several(_log_group(name, place, end) for name in names or [""])
+    names = texts(params, *_LOG_GROUPS)
+    return several(_log_group(name, place, end) for name in names or [""])
 
 
 def _log_group(name: str, place: Place, end: str) -> tuple[str, bool]:
@@ -70,6 +153,14 @@ def logs_group(params: Mapping[str, object], place: Place) -> Named:
 def logs_stream(params: Mapping[str, object], place: Place) -> Named:
     """The log streams of a log group, by name or ARN."""
     return _log_groups(params, place, "log-stream:*")
+
+
+@reads("destinationArn")
+def logs_destination(params: Mapping[str, object], place: Place) -> Named:
+    """Destination of a subscription: checked too if it is one of CloudWatch Logs, no stream and no function."""
+    arn = text(params.get("destinationArn"))
+    parts = arn.split(":", 6)
+    return ((arn,) if len(parts) == 7 and parts[2] == "logs" and parts[5] == "destination" else ()), True
 
 
 # --- Bedrock ------------------------------------------------------------------------------------
@@ -162,32 +253,6 @@ def cloudformation_stack_set_targets(params: Mapping[str, object], place: Place)
     return (f"{base}stackset-target/{name}*", f"{base}type/resource/*"), False
 
 
-# --- Systems Manager ----------------------------------------------------------------------------
-
-
-@reads("InstanceIds", "InstanceId", "Target")
-def ssm_instance(params: Mapping[str, object], place: Place) -> Named:
-    """Nodes: an EC2 instance or a managed one, told by the id; targets by tag may be any of both kinds."""
-    names = _texts(params, "InstanceIds", "InstanceId", "Target")
-    ec2 = f"arn:{place[0]}:ec2:{place[1]}:{place[2]}:instance/"
-    managed = f"arn:{place[0]}:ssm:{place[1]}:{place[2]}:managed-instance/"
-    if not names or not all(name.startswith(("i-", "mi-")) for name in names):
-        return (f"{ec2}*", f"{managed}*"), False
-    return _several((f"{managed if name.startswith('mi-') else ec2}{name}", True) for name in names)
-
-
-@reads("DocumentName", "Name")
-def ssm_document(params: Mapping[str, object], place: Place) -> Named:
-    """Document: one of AWS's own belongs to no account of the caller; a name may also be a whole ARN."""
-    name = text(params.get("DocumentName")) or text(params.get("Name"))
-    if name[:4] == "arn:":
-        parts = name.split(":", 5)
-        given = len(parts) == 6 and parts[2] == "ssm" and parts[5].startswith("document/")
-        return (name if given else f"arn:{place[0]}:ssm:*:*:document/*",), given
-    account = "*" if name.startswith(("AWS", "Amazon")) else place[2]
-    return (f"arn:{place[0]}:ssm:{place[1]}:{account}:document/{name or '*'}",), bool(name)
-
-
 # --- API Gateway --------------------------------------------------------------------------------
 
 
@@ -210,6 +275,6 @@ def apigateway_tags(params: Mapping[str, object], place: Place) -> Named:
 
 SHAPES = (
     apigateway_tags, bedrock_model, bedrock_profile, cloudformation_stack_set, cloudformation_stack_set_targets,
-    events_rule, logs_group, logs_stream,
-    scheduler_schedule, ssm_document, ssm_instance,
+    dynamodb_iterated, dynamodb_replicas, events_entry_buses, events_rule, logs_destination, logs_group,
+    logs_stream, scheduler_schedule, sns_subscribed, states_machine,
 )  # fmt: skip

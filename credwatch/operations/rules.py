@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from credwatch.operations import glue, infrastructure, resources, s3
+from credwatch.operations import glue, infrastructure, resources, s3, ssm
 from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, Variant, reads, text
 
 # --- SQS ----------------------------------------------------------------------------------------
@@ -45,6 +45,14 @@ def _is_region(label: str) -> bool:
     return label.count("-") >= 2 and label[-1:].isdigit()
 
 
+@reads("QueueName", "QueueOwnerAWSAccountId")
+def sqs_named(params: Mapping[str, object], place: Place) -> Named:
+    """Queue by its name: that of another account where the request names its owner."""
+    name, owner = text(params.get("QueueName")), text(params.get("QueueOwnerAWSAccountId")) or place[2]
+    owned = len(owner) == 12 and owner.isdigit()
+    return (f"arn:{place[0]}:sqs:{place[1]}:{owner if owned else '*'}:{name or '*'}",), bool(name)
+
+
 # --- other services -----------------------------------------------------------------------------
 
 
@@ -59,14 +67,37 @@ def lambda_function(params: Mapping[str, object], place: Place) -> Named:
             return (f"arn:{place[0]}:lambda:*:*:function:*",), False
         base, name = ":".join(parts[:5]), ":".join(parts[6:])
     elif ":function:" in name:
-        account, _, name = name.partition(":function:")
-        base = f"arn:{place[0]}:lambda:{place[1]}:{account.rpartition(':')[2]}"
+        owner, _, name = name.partition(":function:")
+        region, _, account = owner.rpartition(":")
+        base = f"arn:{place[0]}:lambda:{region or place[1]}:{account}"
+    name = name.removeprefix("function:")
     if not name:
         return (f"{base}:function:*",), False
     qualifier = text(params.get("Qualifier"))
     return (
         f"{base}:function:{name}:{qualifier}" if qualifier and ":" not in name else f"{base}:function:{name}",
     ), True
+
+
+@reads("FunctionName", "Qualifier")
+def lambda_qualified(params: Mapping[str, object], place: Place) -> Named:
+    """Version or alias of a function, where the function itself is no resource of the action."""
+    (arn,), known = lambda_function(params, place)
+    return ((arn,), known) if arn.count(":") == 7 else ((f"{arn}:*",), False)
+
+
+@reads("LayerName", "VersionNumber")
+def lambda_layer_version(params: Mapping[str, object], place: Place) -> Named:
+    """Version of a layer: the layer's name or ARN, and a number, which is no text."""
+    name, number = text(params.get("LayerName")), params.get("VersionNumber")
+    base = f"arn:{place[0]}:lambda:{place[1]}:{place[2]}:layer"
+    if name[:4] == "arn:":
+        parts = name.split(":")
+        if len(parts) not in {7, 8} or parts[2] != "lambda" or parts[5] != "layer":
+            return (f"arn:{place[0]}:lambda:*:*:layer:*:*",), False
+        base, name = ":".join(parts[:6]), parts[6]
+    known = type(number) is int
+    return (f"{base}:{name or '*'}:{number if known else '*'}",), known and bool(name)
 
 
 @reads("KeyId")
@@ -102,6 +133,22 @@ def kms_target_key(params: Mapping[str, object], place: Place) -> Named:
     return kms_key(params, place, "TargetKeyId")
 
 
+@reads("KmsKeyIdentifier")
+def events_key(params: Mapping[str, object], place: Place) -> Named:
+    """The key of EventBridge's archive."""
+    return kms_key(params, place, "KmsKeyIdentifier")
+
+
+@reads("KeyId", "PrimaryRegion")
+def kms_new_primary(params: Mapping[str, object], place: Place) -> Named:
+    """The replica that becomes the primary key: of the same id, in the region that the request names."""
+    (key,), known = kms_key(params, place)
+    region = text(params.get("PrimaryRegion"))
+    parts = key.split(":", 5)
+    named = _is_region(region) and ":" not in region
+    return (":".join((*parts[:3], region if named else "*", *parts[4:])),), known and named
+
+
 @reads("SecretId", "Name")
 def secret(params: Mapping[str, object], place: Place) -> Named:
     """Secret: an ARN as it is; a name lacks the six random characters that end the ARN."""
@@ -131,26 +178,6 @@ def secrets(params: Mapping[str, object], place: Place) -> Named:
         return _secret("", place)
     named = [_secret(text(value), place) for value in listed[:1000]]
     return tuple(sorted({arn for arns, _ in named for arn in arns})), all(known for _, known in named)
-
-
-@reads("Name", "Names", "Path")
-def ssm_parameter(params: Mapping[str, object], place: Place) -> Named:
-    """Parameters: the leading slash is not in the ARN, nor is the selector of a version or label."""
-    values = [params[name] for name in ("Name", "Path") if name in params]
-    listed = params.get("Names")
-    values += listed[:1000] if isinstance(listed, (list, tuple)) else []
-    named = [_parameter(text(value), place) for value in values] or [_parameter("", place)]
-    return tuple(sorted({arn for arn, _ in named})), all(known for _, known in named)
-
-
-def _parameter(value: str, place: Place) -> tuple[str, bool]:
-    if value[:4] == "arn:":
-        parts = value.split(":")
-        if len(parts) >= 6 and parts[2] == "ssm" and parts[5].startswith("parameter/"):
-            return ":".join(parts[:6]), True
-        return f"arn:{place[0]}:ssm:*:*:parameter/*", False
-    name = value.partition(":")[0].removeprefix("/")
-    return f"arn:{place[0]}:ssm:{place[1]}:{place[2]}:parameter/{name or '*'}", bool(name)
 
 
 @reads("TargetPrincipal")
@@ -255,9 +282,10 @@ SHAPES: Mapping[str, Shape] = {
     for function in (
         s3.s3_bucket, s3.s3_object, s3.s3_source, s3.s3_source_directory, s3.s3_object_lambda, s3.s3_directory,
         s3.s3_table, s3.s3vectors_index,
-        sqs_queue, lambda_function, kms_key, kms_source_key, kms_destination_key, kms_target_key, secret, secrets,
-        ssm_parameter, sts_root, ecs_daemon_task_definition, ecs_task_definition,
-        *glue.SHAPES, *infrastructure.SHAPES, *resources.SHAPES,
+        sqs_queue, sqs_named, lambda_function, lambda_layer_version, lambda_qualified, kms_key, kms_source_key,
+        kms_destination_key, kms_target_key, kms_new_primary, events_key, secret, secrets, sts_root,
+        ecs_daemon_task_definition, ecs_task_definition,
+        *glue.SHAPES, *infrastructure.SHAPES, *resources.SHAPES, *ssm.SHAPES,
     )
 }  # fmt: skip
 FACETS: Mapping[str, Test] = {

@@ -205,6 +205,8 @@ def _template(template: str) -> tuple[Build, Callable[[str], bool]]:
             value = value[1:]  # `/hostedzone/Z1`, as Route 53 answers
         if literal and value.startswith(literal):
             value = value[len(literal) :] or "*"  # `alias/name` where the ARN says `alias/{}`
+        if value[:1] == "/" and head[-1:] == "/":
+            value = value[1:] or "*"  # a parameter's path, an operations setting
         return (
             f"arn:{place[0]}:{service}:{place[1] if regional else region}:"
             f"{place[2] if owned else account}:{head}{value}{after}"

@@ -186,8 +186,18 @@ def test_calls_and_resources_of_a_grant_are_those_of_its_statement() -> None:
     assert [(grant(found, i).calls, grant(found, i).resources) for i in (0, 1)] == [(20, (BUCKET,)), (10, (OTHER,))]
 
 
+@pytest.mark.parametrize("granted", ["db-AbCdEf", "db-??????", "db-*"])
+def test_a_secret_that_a_call_names_without_its_last_characters_may_be_the_granted_one(granted: str) -> None:
+    secret, action = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:", "secretsmanager:GetSecretValue"
+    statement = w.allow("Read", action, f"{secret}{granted}")
+    found = view((statement,), (call(action, f"{secret}db-??????"),))
+    assert state(found, action=action) == USED
+    assert found.unexplained == ()
+
+
 def test_a_call_that_no_statement_allows_is_unexplained() -> None:
-    found = view((ON_BUCKET,), (call("s3:GetObject", OTHER), call("sqs:SendMessage")))
+    free = call("sts:GetCallerIdentity")  # needs no permission
+    found = view((ON_BUCKET,), (call("s3:GetObject", OTHER), call("sqs:SendMessage"), free))
     assert [use.action for use in found.unexplained] == ["s3:GetObject", "sqs:SendMessage"]
     assert state(found) == UNUSED
 

@@ -55,7 +55,8 @@ def attribute(statements: Sequence[Attached], uses: tuple[Use, ...]) -> Attribut
         proved = set(sure) or (set(maybe) if len(maybe) == 1 else set())
         for i in (*sure, *maybe):
             seen[i][use.action.lower()].append(Sighting(use, i in proved and use.outcome == "allowed"))
-        if not answers and use.outcome == "allowed" and not _unsure(use):
+        free = use.action in _FREE or _unsure(use)
+        if not answers and use.outcome == "allowed" and not free:
             unexplained.append(use)
     return Attributed(seen, tuple(unexplained))
 
@@ -87,9 +88,10 @@ class _Allowing:
         return found
 
     def _ask(self, action: str, resource: str, to: tuple[str, ...]) -> Iterator[tuple[int, Truth]]:
-        # no more of the request's context is known, and a `*` of a coarse resource stands for the unknown
-        request = Request(action, resource, context=context(to), unknown_keys=EVERY_OTHER, partial="*" in resource)
+        # no more of the request's context is known, and the wildcards of a coarse resource stand for the unknown
         known = _literal(resource)
+        vague = len(known) < len(resource)
+        request = Request(action, resource, context=context(to), unknown_keys=EVERY_OTHER, partial=vague)
         # which bucket is behind an access point is not known
         hidden = ":accesspoint/" in resource
         for i, statement, begins in self._named(action):
@@ -111,6 +113,8 @@ class _Allowing:
         return found
 
 
+# STS's API reference: "No permissions are required to perform this operation."
+_FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 _WILD = re.compile(r"[*?]")
 
 

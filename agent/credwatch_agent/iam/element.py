@@ -157,14 +157,14 @@ class Resources:
         return self._any_dynamic(lambda each: each.match(resource), context, unknown)
 
     def match_partial(self, resource: str, context: Context, unknown: set[str]) -> Truth:
-        """Like `match` for an ARN in which `*` is not known: True only if each completion matches."""
+        """Like `match` for an ARN in which `*` and `?` are not known: True only if each completion matches."""
         truth = self._match_partial(resource)
         if truth is True:
             return True
         return either(truth, self._any_dynamic(lambda each: _match_partial(each, resource), context, unknown))
 
     def _match_partial(self, resource: str) -> Truth:
-        if "*" not in resource:
+        if "*" not in resource and "?" not in resource:
             return self._union.has(resource) or self._others.match(resource)
         head = plain(resource)
         if head is not None and self._union.covers(head):

@@ -67,6 +67,7 @@ def tokens(source: str, *, variables: bool, wildcards: bool = True) -> Tokens:
 
 
 _WILD: Mapping[str, Wild] = {"*": Wild.STAR, "?": Wild.ONE}
+_SEGMENT_WILD: Mapping[str, Wild] = {"*": Wild.SEGMENT_STAR, "?": Wild.SEGMENT_ONE}
 
 
 def _wild(source: str) -> Tokens:
@@ -95,10 +96,9 @@ def resource_tokens(source: str, *, variables: bool) -> Tokens:
 
 @lru_cache(maxsize=16_384)
 def partial_tokens(arn: str) -> Tokens:
-    """Split an ARN as telemetry has it: a `*` stands for what is not known, inside its segment."""
+    """Split an ARN as telemetry has it: `*` stands for what is not known, inside its segment, `?` for a character."""
     head, tail = _split(arn)
-    known = tuple(Wild.SEGMENT_STAR if char == "*" else char for char in head)
-    return _collapse([*known, *(Wild.STAR if char == "*" else char for char in tail)])
+    return _collapse([*(_SEGMENT_WILD.get(char, char) for char in head), *(_WILD.get(char, char) for char in tail)])
 
 
 def _split(source: str) -> tuple[str, str]:

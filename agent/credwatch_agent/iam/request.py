@@ -14,8 +14,9 @@ class Request:
     """One request. Empty `resource_account`: that of the ARN, else the principal's own.
 
     `resource` is an ARN, or `*` for an action without one. With `partial`, each `*` in it stands for
-    something not known. `context` maps keys to values; a key that is not there is absent from the
-    request, unless `unknown_keys` names it or is EVERY_OTHER.
+    something not known and each `?` for one character, as a secret's name lacks its last six. `context`
+    maps keys to values; a key that is not there is absent from the request, unless `unknown_keys` names
+    it or is EVERY_OTHER.
     """
 
     action: str

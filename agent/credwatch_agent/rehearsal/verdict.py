@@ -66,8 +66,8 @@ def _missing(record: Record, policies: Sequence[Policy], resources: bool) -> Ite
         asked = resource if resources or not resource_types(action) else "*"
         needs[action, asked] += seen.tests
     for (action, resource), tests in sorted(needs.items()):
-        # an action without resources is asked for `*` itself; any other `*` stands for what is not known
-        partial = "*" in resource and bool(resource_types(action))
+        # an action without resources is asked for `*` itself; any other wildcard stands for what is not known
+        partial = ("*" in resource or "?" in resource) and bool(resource_types(action))
         request = Request(action, resource, unknown_keys=EVERY_OTHER, partial=partial)
         found = judge("identity", policies, request)
         if found.denied is True:
