@@ -37,6 +37,11 @@ def policy(*statements: dict[str, object]) -> str:
 
 GET, SEND = ("s3", "GetObject", PARAMS), ("sqs", "SendMessage", QUEUE)
 LIST: tuple[str, str, dict[str, str]] = ("s3", "ListBuckets", {})
+# the role is in the task definition, if there is one; or in the call
+RUN, RUN_AS = (
+    ("ecs", "RunTask", {"taskDefinition": "web"}),
+    ("lambda", "CreateFunction", {"FunctionName": "f", "Role": w.role_arn("f")}),
+)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,8 @@ LIST: tuple[str, str, dict[str, str]] = ("s3", "ListBuckets", {})
         # what hangs on the request is no reason to fail
         (GET, w.allow("A", "s3:*", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}}), []),
         (GET, {**w.allow("A", "s3:*"), "Effect": "Deny"}, ["s3:GetObject"]),
+        (RUN, w.allow("A", "ecs:*"), []),
+        (RUN_AS, w.allow("A", "lambda:*"), ["iam:PassRole"]),
     ],
 )
 def test_only_what_is_surely_not_allowed_is_missing(
@@ -61,6 +68,10 @@ def test_only_what_is_surely_not_allowed_is_missing(
 ) -> None:
     found = verdict(recorded(call), [parse("p", policy(statement))])
     assert [each.action for each in found.missing] == missing
+
+
+def test_a_role_that_a_task_definition_may_not_hold_is_no_reason_to_fail_on_actions_alone_either() -> None:
+    assert not verdict(recorded(RUN), [parse("p", policy(w.allow("A", "ecs:*")))], resources=False).missing
 
 
 def test_the_statements_to_add_make_the_policy_enough() -> None:

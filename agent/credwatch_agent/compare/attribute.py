@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from credwatch.operations import passing
 from credwatch_agent.compare.model import Use
-from credwatch_agent.compare.passed import context
+from credwatch_agent.compare.passed import context, may_be_none
 from credwatch_agent.iam.context import EVERY_OTHER, Truth
 from credwatch_agent.iam.document import Statement
 from credwatch_agent.iam.judge import applies
@@ -55,15 +54,10 @@ def attribute(statements: Sequence[Attached], uses: tuple[Use, ...]) -> Attribut
         proved = set(sure) or (set(maybe) if len(maybe) == 1 else set())
         for i in (*sure, *maybe):
             seen[i][use.action.lower()].append(Sighting(use, i in proved and use.outcome == "allowed"))
-        free = use.action in _FREE or _unsure(use)
+        free = use.action in _FREE or may_be_none(use.action, use.resource)
         if not answers and use.outcome == "allowed" and not free:
             unexplained.append(use)
     return Attributed(seen, tuple(unexplained))
-
-
-def _unsure(use: Use) -> bool:
-    """Tell whether a use is of a role that the call did not name: the template or task that it named may hold none."""
-    return use.action == passing.ACTION and use.resource.endswith(":role/*")
 
 
 class _Allowing:

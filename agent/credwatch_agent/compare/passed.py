@@ -21,6 +21,11 @@ def passed_to(action: str, resources: Sequence[str], facets: Sequence[tuple[str,
     return next((tuple(value.split(",")) for name, value in facets if name == PASSED_TO and value), ())
 
 
+def may_be_none(action: str, resource: str) -> bool:
+    """Tell whether a role is meant that the call did not name: the template or task that it named may hold none."""
+    return action == ACTION and resource.endswith(":role/*")
+
+
 def context(services: tuple[str, ...]) -> Mapping[str, Scalar | Sequence[Scalar]]:
     """Return what is known of a request's context keys where a role was passed to one of `services`."""
     if not services:

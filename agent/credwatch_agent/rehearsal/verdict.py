@@ -1,7 +1,7 @@
 """What policies say of recorded calls: what is missing, what is not known, what they grant beyond. Pure.
 
-Only what is surely not allowed is missing: conditions that hang on the request, and an account or region that is not
-known, are no reason to fail.
+Only what is surely not allowed is missing: conditions that hang on the request, an account or region that is not
+known, and a role that a template or task definition may not hold, are no reason to fail.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from credwatch_agent.compare import granted
+from credwatch_agent.compare.passed import may_be_none
 from credwatch_agent.findings import grants
 from credwatch_agent.iam.catalogue import resource_types
 from credwatch_agent.iam.document import Policy
@@ -62,9 +63,12 @@ def verdict(record: Record, policies: Sequence[Policy], *, resources: bool = Tru
 
 def _missing(record: Record, policies: Sequence[Policy], resources: bool) -> Iterator[Missing]:
     needs: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    sure: set[tuple[str, str]] = set()
     for action, resource, seen in record.needs():
         asked = resource if resources or not resource_types(action) else "*"
         needs[action, asked] += seen.tests
+        if not may_be_none(action, resource):
+            sure.add((action, asked))
     for (action, resource), tests in sorted(needs.items()):
         # an action without resources is asked for `*` itself; any other wildcard stands for what is not known
         partial = ("*" in resource or "?" in resource) and bool(resource_types(action))
@@ -73,7 +77,7 @@ def _missing(record: Record, policies: Sequence[Policy], resources: bool) -> Ite
         if found.denied is True:
             by = found.denies[0]
             yield Missing(action, resource, f"{by.policy} {by.sid or f'statement {by.index}'}", _some(tests))
-        elif found.allowed is False:
+        elif found.allowed is False and (action, resource) in sure:
             yield Missing(action, resource, "", _some(tests))
 
 
