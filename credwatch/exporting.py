@@ -140,6 +140,8 @@ def _http_options(
             **_certificates(standard),
         }
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
+    if target.endpoint.startswith("https://") and settings.certificate:
+        _authorities(settings.certificate)  # read again at each connection, where nobody would be told
 
     class Own(requests.Session):
         def send(self, request: PreparedRequest, **options: Any) -> Response:
@@ -180,6 +182,14 @@ def _certificates(standard: Options) -> dict[str, str]:
     return named
 
 
+def _authorities(path: str) -> bytes:
+    """Return the certificates in a file, as PEM; raises OSError where it cannot be read or has none."""
+    import ssl  # noqa: PLC0415 - only where something is exported
+
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    return Path(path).read_bytes()
+
+
 def _only(headers: Mapping[str, str]) -> Callable[[PreparedRequest], PreparedRequest]:
     """Return the last hook before sending: it takes away every header that is not ours."""
     allowed = _OWN_HEADERS | headers.keys()
@@ -213,7 +223,7 @@ def _own_channel(make: Callable[..., Any], settings: Settings, target: Target, t
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
     credentials = None
     if not target.endpoint.startswith("http://"):
-        roots = Path(settings.certificate).read_bytes() if settings.certificate else None
+        roots = _authorities(settings.certificate) if settings.certificate else None
         credentials = grpc.ssl_channel_credentials(root_certificates=roots)
     return make(target.endpoint, tuple(headers.items()), TIMEOUT, credentials, tell)
 
@@ -363,7 +373,7 @@ class OtlpExport:
             named = "CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE" if own else "a file of OTEL_EXPORTER_OTLP_*"
             self._tell(
                 f"{named} cannot be used ({type(error).__name__}); expected the path of a readable file"
-                f"{', headers as `name: value` lines' if own else ''}; nothing is exported"
+                f"{', headers as `name: value` lines, certificates as PEM' if own else ''}; nothing is exported"
             )
             return None
         quiet()

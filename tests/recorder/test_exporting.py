@@ -495,24 +495,31 @@ def test_a_line_that_is_no_header_is_named_by_its_number(tmp_path: Path, text: s
         headers_of(str(headers))
 
 
-@pytest.mark.parametrize("what", ["missing", "not a header", "certificate"])
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize(
+    ("field", "text", "error"),
+    [
+        ("headers_file", None, "FileNotFoundError"),
+        ("headers_file", "sentinel", "ValueError"),
+        ("certificate", None, "FileNotFoundError"),
+        ("certificate", "sentinel", "SSLError"),
+        ("certificate", "", "SSLError"),
+    ],
+)
 def test_a_file_that_cannot_be_used_is_one_warning_and_no_exception(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, protocol: str, field: str, text: str | None, error: str
 ) -> None:
     file = tmp_path / "file"
-    if what == "not a header":
-        file.write_text("sentinel")
-    path = str(file)
-    settings = (
-        Settings(endpoint="https://127.0.0.1:9", certificate=path)
-        if what == "certificate"
-        else Settings(endpoint="http://127.0.0.1:9", headers_file=path)
-    )
+    if text is not None:
+        file.write_text(text)
+    settings = Settings(endpoint="https://127.0.0.1:9", protocol=protocol)._replace(**{field: str(file)})
     export = OtlpExport(settings, "1")
-    assert not export.points([POINT], {})
-    if what != "certificate":
-        assert not export.points([POINT], {})
-        export.provider({}).get_tracer("t").start_span("s").end()
-        assert not export.flush()
-        assert sum("CREDWATCH_HEADERS_FILE" in record.getMessage() for record in caplog.records) == 1
+    assert [export.points([POINT], {}), export.points([POINT], {}), span(export)] == [False] * 3
+    (record,) = caplog.records
+    assert f"CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE cannot be used ({error})" in record.getMessage()
     assert "sentinel" not in caplog.text
+
+
+def test_without_tls_no_certificate_is_read(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    export = OtlpExport(Settings(endpoint=server.url, certificate="/nowhere/ca.pem"), "1")
+    assert (export.points([POINT], {}), caplog.records) == (True, [])
