@@ -49,24 +49,6 @@ _OWN_HEADERS = frozenset(
 )
 
 
-def headers_of(path: str) -> dict[str, str]:
-    """Return the headers of a file of `name: value` lines; raises OSError or ValueError with a sentence."""
-    return headers_in(path, Path(path).read_text(encoding="utf-8"))
-
-
-def headers_in(path: str, text: str) -> dict[str, str]:
-    """Return the headers in the text of such a file; raises ValueError with a sentence that names `path`."""
-    headers = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise ValueError(f"{path}, line {number}: expected `name: value`")
-        headers[name.strip().lower()] = value.strip()
-    return headers
-
-
 Tell = Callable[[str], object]
 """Says a sentence in the application's log, once."""
 
@@ -126,6 +108,7 @@ def _http_options(
     from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415
 
     from credwatch.answers import judge  # noqa: PLC0415
+    from credwatch.headers import headers_of  # noqa: PLC0415
 
     if not target.own:
         session = None if _signs(environ) else requests.Session()
@@ -219,6 +202,8 @@ def _grpc_options(target: Target, standard: Options) -> dict[str, Any]:
 
 def _own_channel(make: Callable[..., Any], settings: Settings, target: Target, tell: Tell) -> Any:
     import grpc  # noqa: PLC0415 - only where something is exported
+
+    from credwatch.headers import headers_of  # noqa: PLC0415
 
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
     credentials = None

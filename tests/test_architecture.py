@@ -37,10 +37,11 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "advice": {"provenance", "recorder"},
     "counter": {"semconv", "reporting"},
     "reporting": {"semconv", "provenance", "recorder", "telemetry"},
-    "standard": set(),
+    "headers": set(),
+    "standard": {"headers"},
     "answers": set(),
     "channel": {"answers"},
-    "exporting": {"answers", "channel", "semconv", "settings", "standard", "telemetry"},
+    "exporting": {"answers", "channel", "headers", "semconv", "settings", "standard", "telemetry"},
     "worker": {
         "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload", "advice",
         "counter",
@@ -54,7 +55,7 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "run": {"settings"},
     "completion": set(),
     "doctor": {
-        "identity", "run", "settings", "fingerprint", "exporting", "standard", "instrumentation", "instrumentor",
+        "identity", "run", "settings", "fingerprint", "headers", "standard", "instrumentation", "instrumentor",
     },
     "cli": {"identity", "run", "doctor", "completion"},
     "__main__": {"cli"},

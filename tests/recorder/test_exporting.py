@@ -25,7 +25,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.sdk.resources import Resource
 
 from credwatch import semconv
-from credwatch.exporting import OtlpExport, _http_options, headers_of
+from credwatch.exporting import OtlpExport, _http_options
+from credwatch.headers import headers_of
 from credwatch.settings import Settings, read
 from credwatch.standard import ROWS, Options
 from credwatch.telemetry import Point, metrics_data
@@ -487,10 +488,10 @@ def test_the_applications_own_exporters_go_on_to_log(caplog: pytest.LogCaptureFi
     assert caplog.records
 
 
-@pytest.mark.parametrize("text", ["no colon", ": value"])
+@pytest.mark.parametrize("text", ["no colon", ": value", "a b: c", "a\u00fc: b", "a: \u00fc", "a: b\x7f", "a: \x1b[2J"])
 def test_a_line_that_is_no_header_is_named_by_its_number(tmp_path: Path, text: str) -> None:
     headers = tmp_path / "headers"
-    headers.write_text(f"a: b\n{text}\n")
+    headers.write_text(f"A-b: c: d\n{text}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="line 2"):
         headers_of(str(headers))
 
