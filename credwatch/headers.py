@@ -6,7 +6,11 @@ Imported only where something is sent, or asked about.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+NO_HEADERS: Mapping[str, str] = {"x-credwatch": "1"}
+"""What stands for none: OpenTelemetry's exporters take those of the environment in place of none."""
 
 # RFC 9110, section 5.6.2: what a field's name is made of
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")

@@ -41,7 +41,9 @@ RECORDER_ROOMS: dict[str, set[str]] = {
     "standard": {"headers"},
     "answers": set(),
     "channel": {"answers"},
-    "exporting": {"answers", "channel", "headers", "semconv", "settings", "standard", "telemetry"},
+    "over_http": {"answers", "headers", "settings", "standard"},
+    "over_grpc": {"channel", "headers", "settings", "standard"},
+    "exporting": {"over_http", "over_grpc", "headers", "semconv", "settings", "standard", "telemetry"},
     "worker": {
         "semconv", "guard", "ledger", "provenance", "recorder", "reporting", "telemetry", "workload", "advice",
         "counter",

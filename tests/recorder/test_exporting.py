@@ -24,8 +24,8 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.resources import Resource
 
-from credwatch import semconv
-from credwatch.exporting import OtlpExport, _http_options
+from credwatch import over_http, semconv
+from credwatch.exporting import OtlpExport
 from credwatch.headers import headers_of
 from credwatch.settings import Settings, read
 from credwatch.standard import ROWS, Options
@@ -438,7 +438,7 @@ def test_a_redirect_is_no_answer_and_is_not_followed(
 def test_a_redirect_is_not_followed_for_an_exporter_that_would(server: Server, own: bool) -> None:
     """OpenTelemetry's exporters before 1.43 post without a word about redirects."""
     settings = Settings(endpoint=server.url) if own else Settings(otlp_endpoint=server.url)
-    session = _http_options(settings, settings.target, Options(), lambda _: None, {})["session"]
+    session = over_http.arguments(settings.target, Options(), lambda _: None, signs=False)["session"]
     with running(Server()) as other:
         server.status, server.location = 302, f"{other.url}/login"
         assert not session.post(f"{server.url}/v1/metrics", data=b"counts").ok
@@ -513,7 +513,8 @@ def test_a_file_that_cannot_be_used_is_one_warning_and_no_exception(
     file = tmp_path / "file"
     if text is not None:
         file.write_text(text)
-    settings = Settings(endpoint="https://127.0.0.1:9", protocol=protocol)._replace(**{field: str(file)})
+    named: dict[str, Any] = {field: str(file)}
+    settings = Settings(endpoint="https://127.0.0.1:9", protocol=protocol, **named)
     export = OtlpExport(settings, "1")
     assert [export.points([POINT], {}), export.points([POINT], {}), span(export)] == [False] * 3
     (record,) = caplog.records
