@@ -5,6 +5,7 @@ The session for an endpoint of our own takes nothing from the environment: no he
 
 from __future__ import annotations
 
+import netrc  # noqa: F401 - what `requests` imports at its first request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -471,6 +474,52 @@ def test_our_own_endpoint_gets_nothing_of_any_standard_variable(
     assert (export.points([POINT], {}), span(export)) == (True, True)
     assert "sentinel" not in str(server.got)
     assert caplog.records == []
+
+
+# in a process of its own: here all has been imported long ago
+WATCHED = """
+import sys
+from importlib.machinery import PathFinder
+from credwatch import exporting, semconv
+from credwatch.settings import read
+from credwatch.telemetry import Point
+import os
+unlocked = []
+class Watch:
+    def find_spec(name, path=None, target=None):
+        if not exporting.importing.locked() and PathFinder.find_spec(name, path) is not None:
+            unlocked.append(name)
+settings, _ = read(os.environ)
+export = exporting.OtlpExport(settings, "1")
+sys.meta_path.insert(0, Watch)
+sent = [export.points([Point(semconv.RECORDER_UP, {semconv.PROCESS_ID: "p"}, 1, 2, 3)], {})]
+export.provider({}).get_tracer("t").start_span("s").end()
+sent += [export.flush(), export.points([], {})]
+print(sent, unlocked)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "variable"),
+    [
+        ("http/protobuf", "CREDWATCH_ENDPOINT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ("grpc", "CREDWATCH_ENDPOINT"),
+        ("grpc", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("grpc", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    ],
+)
+def test_what_sending_imports_is_imported_with_the_lock_that_a_fork_waits_for(
+    server: Server, protocol: str, variable: str
+) -> None:
+    server.kind, server.body = PROTOBUF, REJECTS.SerializeToString()
+    with Collector() as collector:
+        url = server.url if protocol == "http/protobuf" else f"http://127.0.0.1:{collector.port}"
+        environ = {**os.environ, variable: url, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+        done = subprocess.run([sys.executable, "-c", WATCHED], env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout == "[True, True, True] []\n", done.stderr
 
 
 def test_the_applications_own_exporters_go_on_to_log(caplog: pytest.LogCaptureFixture) -> None:
