@@ -44,6 +44,25 @@ class _Transport(Protocol):
     ) -> dict[str, Any]: ...
 
 
+def _imported(target: Target, signal: str, signers: list[str]) -> tuple[_Transport, Callable[..., Any]]:
+    """Import all that sending takes, with no fork in between; return the transport and what makes the exporter.
+
+    Nothing else happens here: a fork must not wait for a file, a log, or what the application made.
+    """
+    with importing:
+        import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
+        import ssl  # noqa: F401, PLC0415
+        from importlib.metadata import entry_points  # noqa: PLC0415
+
+        transport = _transport(target.protocol)
+        make = transport.exporter(signal, own=target.own)
+        for name in signers:
+            for signer in entry_points(group="opentelemetry_otlp_credential_provider", name=name):
+                with contextlib.suppress(Exception):  # the exporter meets it again, and it is said then
+                    signer.load()
+    return transport, make
+
+
 def _transport(protocol: str) -> _Transport:
     if protocol == "grpc":
         from credwatch import over_grpc  # noqa: PLC0415 - only where something is exported
@@ -67,12 +86,13 @@ def _exporter(make: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
         raise Refused(type(error).__name__) from None
 
 
-def _signers(environ: Mapping[str, str], protocol: str) -> list[str]:
+def _signers(environ: Mapping[str, str], target: Target) -> list[str]:
     """Return the entry points by which the application has exporters take what it made, a session that signs say."""
-    beginning = f"OTEL_PYTHON_EXPORTER_OTLP_{'GRPC' if protocol == 'grpc' else 'HTTP'}_"
-    return [
-        value for name, value in environ.items() if name.startswith(beginning) and name.endswith("CREDENTIAL_PROVIDER")
-    ]
+    if target.own:
+        return []
+    beginning = f"OTEL_PYTHON_EXPORTER_OTLP_{'GRPC' if target.protocol == 'grpc' else 'HTTP'}_"
+    named = {name: value for name, value in environ.items() if name.startswith(beginning)}
+    return [value for name, value in named.items() if value and name.endswith("CREDENTIAL_PROVIDER")]
 
 
 def _own(settings: Settings) -> Options:
@@ -183,21 +203,11 @@ class OtlpExport:
             # the gRPC exporters import it, and its import runs threads: in a process that exits, it fails
             import opentelemetry.sdk._logs  # noqa: F401, PLC0415
 
-    def _exporter(self) -> MetricExporter | None:
-        """Import all that sending takes and make the exporter, once a process, with no fork in between."""
-        if self._metrics is None and self._settings.target.endpoint:
-            with importing:
-                import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
-
-                import opentelemetry.sdk.metrics.export  # noqa: PLC0415
-                import opentelemetry.sdk.resources  # noqa: F401, PLC0415
-
-                self._metrics = self._made("METRICS", self._settings.target)
-        return self._metrics
-
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
         """Send one request; True if the receiver has it."""
-        exporter = self._exporter()
+        if self._metrics is None:
+            self._metrics = self._made("METRICS", self._settings.target)
+        exporter = self._metrics
         if exporter is None:
             return not self._settings.target.endpoint  # nobody asked for counts: none are kept for a receiver
         from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - there with its exporter
@@ -210,14 +220,15 @@ class OtlpExport:
         return bool(result is MetricExportResult.SUCCESS)
 
     def _made(self, signal: str, target: Target) -> Any:
-        """Return a new exporter, or None, said once, where it cannot be made as the settings or the environment ask."""
-        transport = _transport(target.protocol)
-        make = transport.exporter(signal, own=target.own)
-        signs = bool(_signers(self._environ, target.protocol))
+        """Return a new exporter; None where nothing is to be sent, or, said once, where it cannot be made as asked."""
+        if not target.endpoint:
+            return None
+        signers = _signers(self._environ, target)
+        transport, make = _imported(target, signal, signers)
         try:
             asked = _own(self._settings) if target.own else self._standard(signal)
             with _suppressed():
-                made = _exporter(make, transport.arguments(target, asked, self._tell, signs=signs))
+                made = _exporter(make, transport.arguments(target, asked, self._tell, signs=bool(signers)))
         except Refused as error:
             self._tell(
                 f"OpenTelemetry's exporter refuses a value of the OTEL_EXPORTER_OTLP_* variables ({error}); "
@@ -256,10 +267,9 @@ class OtlpExport:
                 from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
                 self._collected = _collector()
-                target = self._settings.spans_target
-                self._spans = self._made("TRACES", target) if target.endpoint else None
-                self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
-                self._provider.add_span_processor(self._collected)
+            self._spans = self._made("TRACES", self._settings.spans_target)
+            self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
+            self._provider.add_span_processor(self._collected)
         provider: TracerProvider = self._provider
         return provider
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ import grpc
 from credwatch.headers import NO_HEADERS
 from credwatch.settings import Target
 from credwatch.standard import METRICS, Options
+
+with contextlib.suppress(ImportError):
+    importlib.import_module("grpc._channel")  # else imported with the first channel, where a fork may come in between
 
 
 def exporter(signal: str, *, own: bool) -> Callable[..., Any]:

@@ -27,6 +27,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.resources import Resource
 
+from credwatch import exporting as edge
 from credwatch import over_http, semconv
 from credwatch.exporting import OtlpExport
 from credwatch.headers import headers_of
@@ -505,6 +506,7 @@ print(sent, unlocked)
     [
         ("http/protobuf", "CREDWATCH_ENDPOINT"),
         ("http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("http/protobuf signer", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         ("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
         ("grpc", "CREDWATCH_ENDPOINT"),
         ("grpc", "OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -512,14 +514,44 @@ print(sent, unlocked)
     ],
 )
 def test_what_sending_imports_is_imported_with_the_lock_that_a_fork_waits_for(
-    server: Server, protocol: str, variable: str
+    server: Server, tmp_path: Path, protocol: str, variable: str
 ) -> None:
+    protocol, _, signer = protocol.partition(" ")
+    (tmp_path / "signer.py").write_text("import requests\nfrom requests import Session")
+    (tmp_path / "signer-1.dist-info").mkdir()
+    group = f"[opentelemetry_otlp_credential_provider]\n{signer} = signer:Session" if signer else ""
+    (tmp_path / "signer-1.dist-info" / "entry_points.txt").write_text(group)
     server.kind, server.body = PROTOBUF, REJECTS.SerializeToString()
     with Collector() as collector:
         url = server.url if protocol == "http/protobuf" else f"http://127.0.0.1:{collector.port}"
-        environ = {**os.environ, variable: url, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+        environ = {
+            **os.environ,
+            variable: url,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+            "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": signer,
+            "PYTHONPATH": str(tmp_path),
+        }
         done = subprocess.run([sys.executable, "-c", WATCHED], env=environ, capture_output=True, text=True, check=False)
     assert done.stdout == "[True, True, True] []\n", done.stderr
+
+
+@pytest.mark.parametrize("signal", ["metrics", "traces"])
+def test_no_fork_waits_for_a_file_that_is_slow(server: Server, tmp_path: Path, signal: str) -> None:
+    pipe = tmp_path / "headers"
+    os.mkfifo(pipe)
+    export = OtlpExport(Settings(endpoint=server.url, headers_file=str(pipe)), "1")
+    worker = threading.Thread(
+        target=(lambda: export.points([POINT], {})) if signal == "metrics" else lambda: span(export)
+    )
+    worker.start()
+    with pipe.open("w") as held:  # open once the other side reads
+        forking = edge.importing.acquire(blocking=False)
+        held.write("x-token: ours")
+    if forking:
+        edge.importing.release()
+    worker.join()
+    ((_, headers),) = server.got
+    assert (forking, headers["x-token"]) == (True, "ours")
 
 
 def test_the_applications_own_exporters_go_on_to_log(caplog: pytest.LogCaptureFixture) -> None:
