@@ -52,15 +52,20 @@ def _imported(target: Target, signal: str, signers: list[str]) -> tuple[_Transpo
     with importing:
         import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
         import ssl  # noqa: F401, PLC0415
-        from importlib.metadata import entry_points  # noqa: PLC0415
 
         transport = _transport(target.protocol)
         make = transport.exporter(signal, own=target.own)
         for name in signers:
-            for signer in entry_points(group="opentelemetry_otlp_credential_provider", name=name):
-                with contextlib.suppress(Exception):  # the exporter meets it again, and it is said then
-                    signer.load()
+            _load(name)
     return transport, make
+
+
+def _load(signer: str) -> None:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - few applications have one
+
+    for found in entry_points(group="opentelemetry_otlp_credential_provider", name=signer):
+        with contextlib.suppress(Exception):  # the exporter meets it again, and it is said then
+            found.load()
 
 
 def _transport(protocol: str) -> _Transport:
