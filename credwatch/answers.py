@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+
 NOT_OTLP = 406
 """The status that stands for an answer which is none: exporters take it for a failure and do not ask again at once."""
 
@@ -32,10 +34,6 @@ def rejected(kind: str, body: bytes) -> int | None:
 
 
 def _of_protobuf(body: bytes) -> int:
-    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (  # noqa: PLC0415
-        ExportMetricsServiceResponse,
-    )
-
     # that of spans is laid out alike
     return int(ExportMetricsServiceResponse.FromString(body).partial_success.rejected_data_points)
 

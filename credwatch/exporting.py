@@ -1,7 +1,7 @@
 """The edge to the network: OTLP exporters as the settings ask for them, imported only here and only when used.
 
 An endpoint of our own never receives the headers that the environment holds for another backend:
-they are often a vendor's API key.
+they are often a vendor's API key. How each transport is spoken is in `over_http` and `over_grpc`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from credwatch.semconv import SCHEMA, SCHEMA_ATTRIBUTE
 from credwatch.settings import Settings, Target
@@ -22,15 +21,11 @@ from credwatch.telemetry import Point, metrics_data
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import TracerProvider
-    from requests import PreparedRequest, Response
 
     from credwatch.standard import Options
 
 logger = logging.getLogger("credwatch")
-
-Made = TypeVar("Made")
 
 TIMEOUT = 5.0
 """Seconds that one request may take, retries included; nothing of the application waits for it."""
@@ -40,191 +35,83 @@ SPANS_PER_REQUEST = 512
 importing = threading.Lock()
 """Held while the worker imports exporters: a fork in the middle would leave a child with half a module for good."""
 
-# exporters take the environment's headers in place of none
-_NO_HEADERS: Mapping[str, str] = {"x-credwatch": "1"}
 
-# what an exporter itself sets; every other header came from the environment
-_OWN_HEADERS = frozenset(
-    {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "user-agent"}
-)
+class _Transport(Protocol):
+    def exporter(self, signal: str, *, own: bool) -> Callable[..., Any]: ...
 
-
-def headers_of(path: str) -> dict[str, str]:
-    """Return the headers of a file of `name: value` lines; raises OSError or ValueError with a sentence."""
-    return headers_in(path, Path(path).read_text(encoding="utf-8"))
+    def arguments(
+        self, target: Target, asked: Options, tell: Callable[[str], object], *, signs: bool
+    ) -> dict[str, Any]: ...
 
 
-def headers_in(path: str, text: str) -> dict[str, str]:
-    """Return the headers in the text of such a file; raises ValueError with a sentence that names `path`."""
-    headers = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, colon, value = line.partition(":")
-        if not colon or not name.strip():
-            raise ValueError(f"{path}, line {number}: expected `name: value`")
-        headers[name.strip().lower()] = value.strip()
-    return headers
+def _imported(target: Target, signal: str, signers: list[str]) -> tuple[_Transport, Callable[..., Any]]:
+    """Import all that sending takes, with no fork in between; return the transport and what makes the exporter.
+
+    Nothing else happens here: a fork must not wait for a file, a log, or what the application made.
+    """
+    with importing:
+        import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
+        import ssl  # noqa: F401, PLC0415
+
+        transport = _transport(target.protocol)
+        make = transport.exporter(signal, own=target.own)
+        for name in signers:
+            _load(name)
+    return transport, make
 
 
-Tell = Callable[[str], object]
-"""Says a sentence in the application's log, once."""
+def _load(signer: str) -> None:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - few applications have one
+
+    for found in entry_points(group="opentelemetry_otlp_credential_provider", name=signer):
+        with contextlib.suppress(Exception):  # the exporter meets it again, and it is said then
+            found.load()
 
 
-def metric_exporter(settings: Settings, standard: Options, tell: Tell, environ: Mapping[str, str]) -> MetricExporter:
-    """Return the exporter of points."""
-    target = settings.target
-    if target.protocol == "grpc":
-        if target.own:
-            from credwatch.channel import Points  # noqa: PLC0415
+def _transport(protocol: str) -> _Transport:
+    if protocol == "grpc":
+        from credwatch import over_grpc  # noqa: PLC0415 - only where something is exported
 
-            points: MetricExporter = _own_channel(Points, settings, target, tell)
-            return points
-        from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc  # noqa: PLC0415
+        return over_grpc
+    from credwatch import over_http  # noqa: PLC0415
 
-        return _exporter(grpc.OTLPMetricExporter, _grpc_options(target, standard))
-    from opentelemetry.exporter.otlp.proto.http import metric_exporter as http  # noqa: PLC0415
-
-    return _exporter(http.OTLPMetricExporter, _http_options(settings, target, standard, tell, environ))
-
-
-def span_exporter(settings: Settings, standard: Options, tell: Tell, environ: Mapping[str, str]) -> SpanExporter:
-    """Return the exporter of spans, for a process that has no TracerProvider."""
-    target = settings.spans_target
-    if target.protocol == "grpc":
-        if target.own:
-            from credwatch.channel import Spans  # noqa: PLC0415
-
-            spans: SpanExporter = _own_channel(Spans, settings, target, tell)
-            return spans
-        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
-
-        return _exporter(grpc.OTLPSpanExporter, _grpc_options(target, standard))
-    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
-
-    return _exporter(http.OTLPSpanExporter, _http_options(settings, target, standard, tell, environ))
+    return over_http
 
 
 class Refused(Exception):
     """An exporter cannot be made in this environment; the text is the type of its error."""
 
 
-def _exporter(make: Callable[..., Made], options: dict[str, Any]) -> Made:
+def _exporter(make: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     quiet()  # its constructor speaks too, and may repeat what a variable holds
     known = inspect.signature(make).parameters  # older exporters know fewer
-    asked = {name: value for name, value in options.items() if name in known}
     try:
-        return make(**asked)
+        return make(**{name: value for name, value in arguments.items() if name in known})
     except Exception as error:  # noqa: BLE001 - whatever it reads in the environment beside
         raise Refused(type(error).__name__) from None
 
 
-def _http_options(
-    settings: Settings, target: Target, standard: Options, tell: Tell, environ: Mapping[str, str]
-) -> dict[str, Any]:
-    import requests  # noqa: PLC0415 - only where something is exported
-    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415
-
-    from credwatch.answers import judge  # noqa: PLC0415
-
-    if not target.own:
-        session = None if _signs(environ) else requests.Session()
-        if session is not None:
-            session.hooks["response"].append(judge(tell))
-        return {
-            "session": session,
-            "endpoint": target.url,
-            "headers": standard.headers or _NO_HEADERS,
-            "timeout": standard.timeout or TIMEOUT,
-            "compression": Compression(standard.compression or "none"),
-            **_certificates(standard),
-        }
-    headers = headers_of(settings.headers_file) if settings.headers_file else {}
-
-    class Own(requests.Session):
-        def send(self, request: PreparedRequest, **options: Any) -> Response:
-            # the exporter takes certificates of the environment in place of none
-            options.update(verify=settings.certificate or True, cert=None, allow_redirects=False)
-            return super().send(request, **options)
-
-    session = Own()
-    session.hooks["response"].append(judge(tell))
-    session.trust_env = False  # no proxy, no .netrc: this endpoint is on the host or named on purpose
-    session.auth = _only(headers or _NO_HEADERS)
-    return {
-        "endpoint": target.url,
-        "headers": headers or _NO_HEADERS,
-        "timeout": TIMEOUT,
-        "session": session,
-        "compression": Compression.Gzip,
-    }
+def _signers(environ: Mapping[str, str], target: Target) -> list[str]:
+    """Return the entry points by which the application has exporters take what it made, a session that signs say."""
+    if target.own:
+        return []
+    beginning = f"OTEL_PYTHON_EXPORTER_OTLP_{'GRPC' if target.protocol == 'grpc' else 'HTTP'}_"
+    named = {name: value for name, value in environ.items() if name.startswith(beginning)}
+    return [value for name, value in named.items() if value and name.endswith("CREDENTIAL_PROVIDER")]
 
 
-def _signs(environ: Mapping[str, str]) -> bool:
-    """Return whether the application has the exporter take a session of its own, one that signs for example."""
-    return any(
-        name.startswith("OTEL_PYTHON_EXPORTER_OTLP_HTTP_") and name.endswith("CREDENTIAL_PROVIDER") for name in environ
-    )
+def _own(settings: Settings) -> Options:
+    """What is asked of an exporter for our own endpoint; raises OSError or ValueError where a file cannot be used."""
+    import ssl  # noqa: PLC0415 - only where something is exported
 
-
-def _certificates(standard: Options) -> dict[str, str]:
-    """Return the files for TLS that standard variables name, as arguments; raises OSError where one cannot be read."""
-    files = {
-        "certificate_file": standard.certificate,
-        "client_key_file": standard.client_key,
-        "client_certificate_file": standard.client_certificate,
-    }
-    named = {argument: path for argument, path in files.items() if path}
-    for path in named.values():
-        Path(path).read_bytes()
-    return named
-
-
-def _only(headers: Mapping[str, str]) -> Callable[[PreparedRequest], PreparedRequest]:
-    """Return the last hook before sending: it takes away every header that is not ours."""
-    allowed = _OWN_HEADERS | headers.keys()
-
-    def strip(request: PreparedRequest) -> PreparedRequest:
-        for name in [name for name in request.headers if name.lower() not in allowed]:
-            del request.headers[name]
-        return request
-
-    return strip
-
-
-def _grpc_options(target: Target, standard: Options) -> dict[str, Any]:
-    import grpc  # noqa: PLC0415 - only where something is exported
-
-    scheme = target.endpoint.partition("://")[0]
-    insecure = scheme == "http" or (scheme != "https" and standard.insecure)
-    return {
-        "endpoint": target.endpoint,
-        "headers": tuple((standard.headers or _NO_HEADERS).items()),
-        "timeout": standard.timeout or TIMEOUT,
-        "insecure": insecure,
-        "compression": grpc.Compression.Gzip if standard.compression == "gzip" else grpc.Compression.NoCompression,
-        **({} if insecure else _grpc_certificates(grpc, standard)),
-    }
-
-
-def _own_channel(make: Callable[..., Any], settings: Settings, target: Target, tell: Tell) -> Any:
-    import grpc  # noqa: PLC0415 - only where something is exported
+    from credwatch.headers import headers_of  # noqa: PLC0415
+    from credwatch.standard import Options  # noqa: PLC0415
 
     headers = headers_of(settings.headers_file) if settings.headers_file else {}
-    credentials = None
-    if not target.endpoint.startswith("http://"):
-        roots = Path(settings.certificate).read_bytes() if settings.certificate else None
-        credentials = grpc.ssl_channel_credentials(root_certificates=roots)
-    return make(target.endpoint, tuple(headers.items()), TIMEOUT, credentials, tell)
-
-
-def _grpc_certificates(grpc: Any, standard: Options) -> dict[str, Any]:
-    """Return the credentials of a channel; where no file is named, the exporter's own provider may have some."""
-    paths = (standard.certificate, standard.client_key, standard.client_certificate)
-    if not any(paths):
-        return {}
-    roots, key, chain = (Path(path).read_bytes() if path else None for path in paths)
-    return {"credentials": grpc.ssl_channel_credentials(roots, key, chain)}
+    certificate = settings.certificate if settings.endpoint.startswith("https://") else ""
+    if certificate:  # else found wanting at each connection, where nobody would be told
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
+    return Options(headers=headers, timeout=TIMEOUT, compression="gzip", certificate=certificate)
 
 
 class _Thread(threading.local):
@@ -291,6 +178,12 @@ def quiet() -> None:
             logging.getLogger(name).addFilter(_not_ours)
 
 
+_OWN_FILES = (
+    "CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE",
+    ", headers as `name: value` lines, certificates as PEM",
+)
+
+
 class OtlpExport:
     """Sends points and spans by OTLP, as the settings ask; exporters are made at first use, in the worker."""
 
@@ -315,21 +208,11 @@ class OtlpExport:
             # the gRPC exporters import it, and its import runs threads: in a process that exits, it fails
             import opentelemetry.sdk._logs  # noqa: F401, PLC0415
 
-    def _exporter(self) -> MetricExporter | None:
-        """Import all that sending takes and make the exporter, once a process, with no fork in between."""
-        if self._metrics is None and self._settings.target.endpoint:
-            with importing:
-                import encodings.idna  # noqa: F401, PLC0415 - what a host's name is encoded with, at first use
-
-                import opentelemetry.sdk.metrics.export  # noqa: PLC0415
-                import opentelemetry.sdk.resources  # noqa: F401, PLC0415
-
-                self._metrics = self._made(metric_exporter, "METRICS", own=self._settings.target.own)
-        return self._metrics
-
     def points(self, points: Sequence[Point], resource: Mapping[str, str]) -> bool:
         """Send one request; True if the receiver has it."""
-        exporter = self._exporter()
+        if self._metrics is None:
+            self._metrics = self._made("METRICS", self._settings.target)
+        exporter = self._metrics
         if exporter is None:
             return not self._settings.target.endpoint  # nobody asked for counts: none are kept for a receiver
         from opentelemetry.sdk.metrics.export import MetricExportResult  # noqa: PLC0415 - there with its exporter
@@ -341,17 +224,16 @@ class OtlpExport:
                 return False
         return bool(result is MetricExportResult.SUCCESS)
 
-    def _made(self, make: Callable[..., Made], signal: str, *, own: bool) -> Made | None:
-        """Return a new exporter, or None, said once, where it cannot be made as the settings or the environment ask."""
-        from credwatch.standard import Options, options  # noqa: PLC0415 - only where something is sent
-
-        # an endpoint of our own takes nothing that was meant for another
-        standard, problems = (Options(), []) if own else options(self._environ, signal)
-        for problem in problems:
-            self._tell(problem)
+    def _made(self, signal: str, target: Target) -> Any:
+        """Return a new exporter; None where nothing is to be sent, or, said once, where it cannot be made as asked."""
+        if not target.endpoint:
+            return None
+        signers = _signers(self._environ, target)
+        transport, make = _imported(target, signal, signers)
         try:
+            asked = _own(self._settings) if target.own else self._standard(signal)
             with _suppressed():
-                made = make(self._settings, standard, self._tell, self._environ)
+                made = _exporter(make, transport.arguments(target, asked, self._tell, signs=bool(signers)))
         except Refused as error:
             self._tell(
                 f"OpenTelemetry's exporter refuses a value of the OTEL_EXPORTER_OTLP_* variables ({error}); "
@@ -360,14 +242,23 @@ class OtlpExport:
             return None
         except (OSError, ValueError) as error:
             # the type alone: what the variable holds may be the header itself
-            named = "CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE" if own else "a file of OTEL_EXPORTER_OTLP_*"
+            named, forms = _OWN_FILES if target.own else ("a file of OTEL_EXPORTER_OTLP_*", "")
             self._tell(
-                f"{named} cannot be used ({type(error).__name__}); expected the path of a readable file"
-                f"{', headers as `name: value` lines' if own else ''}; nothing is exported"
+                f"{named} cannot be used ({type(error).__name__}); expected the path of a readable file{forms}; "
+                "nothing is exported"
             )
             return None
         quiet()
         return made
+
+    def _standard(self, signal: str) -> Options:
+        """What the standard variables ask of the exporter of a signal; what of them is ignored is said."""
+        from credwatch.standard import options  # noqa: PLC0415 - only where something is sent
+
+        asked, problems = options(self._environ, signal)
+        for problem in problems:
+            self._tell(problem)
+        return asked._replace(timeout=asked.timeout or TIMEOUT)
 
     def _tell(self, sentence: str) -> None:
         if sentence not in self._told:
@@ -381,10 +272,9 @@ class OtlpExport:
                 from opentelemetry.sdk.trace import TracerProvider as SdkProvider  # noqa: PLC0415
 
                 self._collected = _collector()
-                target = self._settings.spans_target
-                self._spans = self._made(span_exporter, "TRACES", own=target.own) if target.endpoint else None
-                self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
-                self._provider.add_span_processor(self._collected)
+            self._spans = self._made("TRACES", self._settings.spans_target)
+            self._provider = SdkProvider(resource=self._resource(resource), shutdown_on_exit=False)
+            self._provider.add_span_processor(self._collected)
         provider: TracerProvider = self._provider
         return provider
 

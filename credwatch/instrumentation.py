@@ -204,7 +204,8 @@ class Instrumentation:
         """Take our handlers from every emitter: they would keep all of this activation alive.
 
         A client copies the emitter of its session and tells nobody, so they are looked for: once, where somebody
-        switches us off, and never in a call.
+        switches us off, and never in a call. What `gc.freeze` has hidden from the collector is not found: there the
+        handlers stay, switched off, and with them this activation, as long as the emitter lives.
         """
         from botocore.hooks import BaseEventHooks  # noqa: PLC0415
 

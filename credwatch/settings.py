@@ -234,14 +234,21 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def _unreached(settings: Settings) -> Iterator[str]:
-    """Yield a sentence for each standard endpoint that only gRPC could reach, where HTTP is spoken."""
-    for target, endpoint, variable in (
-        (settings.target, settings.otlp_metrics_endpoint, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
-        (settings.spans_target, settings.otlp_traces_endpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
-        (settings.target, settings.otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    """Yield a sentence for each standard endpoint that only gRPC could reach, where a signal needs it by HTTP."""
+    if settings.endpoint:
+        return
+    expected = "expected a URL that begins with http:// or https://, for http/protobuf"
+    nowhere = []
+    for signal, target, endpoint, variable in (
+        ("counts", settings.target, settings.otlp_metrics_endpoint, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+        ("spans", settings.spans_target, settings.otlp_traces_endpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
     ):
-        if endpoint and not target.own and not _reached(endpoint, target.protocol):
-            yield f"{variable} is ignored: expected a URL that begins with http:// or https://, for {target.protocol}"
+        if endpoint and not _reached(endpoint, target.protocol):
+            yield f"{variable} is ignored: {expected}"
+        if not target.endpoint:
+            nowhere.append(signal)
+    if settings.otlp_endpoint and nowhere:
+        yield f"OTEL_EXPORTER_OTLP_ENDPOINT is ignored for {' and '.join(nowhere)}: {expected}"
 
 
 def _why(error: ValueError) -> str:

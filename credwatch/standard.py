@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from credwatch.headers import header
+
 LONGEST = 60.0
 """Seconds that a request may take, whatever the variable says: the specification counts milliseconds, OpenTelemetry for
 Python seconds, and 10000 must not be three hours."""
@@ -36,15 +38,11 @@ def _headers(text: str) -> dict[str, str]:
     for part in text.split(","):
         if part.strip():
             name, equals, value = part.partition("=")
-            name, value = unquote(name).strip().lower(), unquote(value).strip()
-            if not (equals and name and _TOKEN.issuperset(name) and value.isascii() and value.isprintable()):
+            read = header(unquote(name), unquote(value)) if equals else None
+            if read is None:
                 raise ValueError("expected `name=value,name=value`, percent-encoded")
-            found[name] = value
+            found[read[0]] = read[1]
     return found
-
-
-# RFC 9110, section 5.6.2: what a field's name is made of
-_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 
 
 def _seconds(text: str) -> float:

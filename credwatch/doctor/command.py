@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _agent(arguments: argparse.Namespace) -> Agent:
     """Return what the options say of the agent; raises ValueError with a sentence."""
     from credwatch.doctor.model import Agent  # noqa: PLC0415
-    from credwatch.exporting import headers_of  # noqa: PLC0415
+    from credwatch.headers import headers_of  # noqa: PLC0415
 
     url, name = arguments.agent, arguments.agent_headers
     if url and not url.startswith(("http://", "https://")):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from credwatch.doctor.model import Agent, Answered, Ask, Line, Post, Silent, Subject
 from credwatch.doctor.seen import seen
-from credwatch.exporting import headers_in
+from credwatch.headers import headers_in
 from credwatch.settings import Settings
 from credwatch.standard import METRICS, options
 

@@ -19,11 +19,14 @@ from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from credwatch_agent.cli import main
-from credwatch_agent.records import Batch, Second, UsagePoint
+from credwatch_agent.compare import compare
+from credwatch_agent.evidence import Settings, join
+from credwatch_agent.recommend.view import trail_calls
+from credwatch_agent.records import Batch, Second, Telemetry, TrailUse, UsagePoint
 from credwatch_agent.second import accessed as documents
 from credwatch_agent.second import read
 from credwatch_agent.second.cloudtrail import Trail, Unreadable, hint
-from credwatch_agent.snapshot import save
+from credwatch_agent.snapshot import Index, save
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent import scenario as sc
 from tests.agent import worlds as w
@@ -252,6 +255,33 @@ def test_a_recommendation_keeps_what_cloudtrail_alone_saw(tmp_path: Path, capsys
         printed = capsys.readouterr().out
         kept[name] = [action for action in ("GetObject", "PutObject", "DeleteObject") if action in printed]
     assert kept == {"recorder": ["GetObject"], "both": ["GetObject", "PutObject"]}
+
+
+JOB, PHOTO = w.role_arn("job"), "arn:aws:s3:::photos/a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("reported", "documented", "kept"),
+    [
+        ("iam:PassRole", False, ["s3:GetObject"]),
+        ("iam:PassRole", True, ["iam:PassRole", "s3:GetObject"]),  # passed to which service, CloudTrail does not say
+        ("s3:GetObject", False, ["iam:PassRole"]),
+        ("s3:GetObject", True, ["iam:PassRole"]),
+    ],
+)
+def test_a_role_that_cloudtrail_saw_passed_is_a_call_of_its_own_where_the_service_counts(
+    reported: str, documented: bool, kept: list[str]
+) -> None:
+    resources = {"iam:PassRole": JOB, "s3:GetObject": PHOTO}
+    index = Index(w.snapshot(w.role("web", w.allow("All", [*resources])), **w.ecs("web", WEB)))
+    row = w.call("p", "ecs-task-role", WEB, reported, resource=resources[reported])
+    joined = join(Telemetry({"p": w.task_process("p", "web")}, (row,), ()), index, SINCE)
+    authorizations = tuple((action, (arn,)) for action, arn in resources.items())
+    seen = TrailUse(WEB, "s", "ecs:RunTask", authorizations, "full", "allowed", "eu-west-1", "", "", 3, SINCE, w.NOW)
+    trail = Second(trail=(seen, replace(seen, outcome="denied")))
+    (view,) = compare(index, joined, w.NOW, Settings(), lambda _: True, trail)
+    found = list(trail_calls(joined.by_role(WEB), view, documented=documented))
+    assert [(call.action, call.calls, call.passed_to) for call in found] == [(action, 3, ()) for action in kept]
 
 
 def test_watch_shows_a_denial_that_cloudtrail_alone_saw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

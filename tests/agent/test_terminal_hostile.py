@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from credwatch_agent.snapshot import save
 from credwatch_agent.store.sqlite import SqliteStore
 from tests.agent import pages
 
-EVIL = f"pwn\x1b[2J\x1b]0;title\x07{pages.EVIL}"
+EVIL = f"pwn\x1b[2J\x1b]0;title\x07\x7f\x9b{pages.EVIL}"
 
 
 @pytest.fixture
@@ -65,3 +67,35 @@ def test_data_is_altered_for_a_terminal_alone(terminal: bool, written: str, monk
     monkeypatch.setattr(console, "out", Console(file=shown, force_terminal=terminal, color_system=None, markup=False))
     console.data("a\x1b[2J")
     assert shown.getvalue() == written
+
+
+def test_lines_of_json_write_them_out_too_and_stay_the_same_values(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is exported, an answer, a statement: JSON has a way to write every character."""
+    assert main(["export", *options[:2]]) == 0
+    exported = capsys.readouterr().out
+    (tmp_path / "all.jsonl").write_text(exported, encoding="utf-8")
+    assert main(["import", "--db", str(tmp_path / "other.db"), str(tmp_path / "all.jsonl")]) == 0
+    here, there = (SqliteStore.open(tmp_path / name) for name in ("telemetry.db", "other.db"))
+    with closing(here), closing(there):
+        assert there.telemetry() == here.telemetry()
+    statement = {"Sid": EVIL, "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text(json.dumps({"request": {"action": "s3:GetObject"}, "identityPolicies": [policy]}))
+    capsys.readouterr()
+    assert main(["simulate", str(requests)]) == 0
+    answered = capsys.readouterr().out
+    console.document(statement)
+    documented = capsys.readouterr().out
+    assert json.loads(documented) == statement
+    for text in (exported, answered, documented):
+        assert "\\u001b[2J" in text
+        assert visible(text) == text
+
+
+def test_a_token_has_no_name_that_would_have_to_be_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["token", f"ci{EVIL}"]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, visible(printed.err)) == ("", printed.err)

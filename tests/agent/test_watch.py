@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,9 +142,16 @@ def test_the_way_back_follows_from_what_changed(
 # --- the command ----------------------------------------------------------------------------------
 
 
-def run(directory: Path, *usages: Usage, after: tuple[dict[str, Any], ...] = (READ,), since: str = "") -> int:
+def run(
+    directory: Path,
+    *usages: Usage,
+    before: tuple[dict[str, Any], ...] = (READ, WRITE),
+    after: tuple[dict[str, Any], ...] = (READ,),
+    since: str = "",
+    more: Sequence[str] = (),
+) -> int:
     now = time.time_ns()
-    for name, statements, taken in (("before", (READ, WRITE), now - 10**12), ("after", after, now)):
+    for name, statements, taken in (("before", before, now - 10**12), ("after", after, now)):
         s.save(replace(snapshot(role("app", *statements)), taken_ns=taken), directory / f"{name}.json")
     store = SqliteStore.open(directory / "usage.db")
     points = tuple(UsagePoint("p", usage, 3, now - 10**11, now) for usage in usages)
@@ -151,7 +159,7 @@ def run(directory: Path, *usages: Usage, after: tuple[dict[str, Any], ...] = (RE
     store.close()
     files = [f"{directory}/{name}" for name in ("usage.db", "before.json", "after.json")]
     options = [word for pair in zip(("--db", "--before", "--snapshot"), files, strict=True) for word in pair]
-    return main(["watch", "app", *options, *(("--since", since) if since else ())])
+    return main(["watch", "app", *options, *(("--since", since) if since else ()), *more])
 
 
 def usage(action: str, outcome: str, layer: str = "") -> Usage:
@@ -177,6 +185,18 @@ def test_watch_shows_the_denial_the_missing_statement_and_the_rollback(
     assert f"missing: p, Write\n{json.dumps(WRITE, indent=2)}\n" in printed
     assert "rollback of p\n" in printed
     assert "aws iam put-role-policy --role-name app --policy-name p" in printed
+
+
+def test_every_member_of_the_json_is_documented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    roles = (("iam:PassRole", (role_arn("job"),)),)
+    passed = usage("iam:PassRole", "denied")._replace(authorizations=roles, facets=(("iam:PassedToService", "ecs.x"),))
+    assert run(tmp_path, passed, before=(TO_BOTH,), after=(READ, WRITE), more=["--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    (broken,) = told["broken"]
+    assert broken["passed_to"] == ["ecs.x"]
+    page = (Path(__file__).parents[2] / "docs" / "recommend.md").read_text(encoding="utf-8")
+    section = page.partition("## After the merge")[2].partition("\n## ")[0]
+    assert {name for name in {*told, *broken, *told["rollback"][0], "note"} if f"`{name}`" not in section} == set()
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,21 @@ def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 for a server that cannot be asked for its own; nobody else gets it in our lifetime.
+
+    It stays bound and refuses connections. Who sets SO_REUSEADDR, as servers do, can listen on it; the system gives
+    it neither to who asks for any port nor to who connects.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _held.append(held)
+    port: int = held.getsockname()[1]
+    return port
 
 
 def run_collector(*arguments: str, environ: Mapping[str, str]) -> subprocess.Popen[str]:

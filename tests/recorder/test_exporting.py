@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -24,8 +27,10 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.resources import Resource
 
-from credwatch import semconv
-from credwatch.exporting import OtlpExport, _http_options, headers_of
+from credwatch import exporting as edge
+from credwatch import over_http, semconv
+from credwatch.exporting import OtlpExport
+from credwatch.headers import headers_of
 from credwatch.settings import Settings, read
 from credwatch.standard import ROWS, Options
 from credwatch.telemetry import Point, metrics_data
@@ -437,7 +442,7 @@ def test_a_redirect_is_no_answer_and_is_not_followed(
 def test_a_redirect_is_not_followed_for_an_exporter_that_would(server: Server, own: bool) -> None:
     """OpenTelemetry's exporters before 1.43 post without a word about redirects."""
     settings = Settings(endpoint=server.url) if own else Settings(otlp_endpoint=server.url)
-    session = _http_options(settings, settings.target, Options(), lambda _: None, {})["session"]
+    session = over_http.arguments(settings.target, Options(), lambda _: None, signs=False)["session"]
     with running(Server()) as other:
         server.status, server.location = 302, f"{other.url}/login"
         assert not session.post(f"{server.url}/v1/metrics", data=b"counts").ok
@@ -472,6 +477,83 @@ def test_our_own_endpoint_gets_nothing_of_any_standard_variable(
     assert caplog.records == []
 
 
+# in a process of its own: here all has been imported long ago
+WATCHED = """
+import sys
+from importlib.machinery import PathFinder
+from credwatch import exporting, semconv
+from credwatch.settings import read
+from credwatch.telemetry import Point
+import os
+unlocked = []
+class Watch:
+    def find_spec(name, path=None, target=None):
+        if not exporting.importing.locked() and PathFinder.find_spec(name, path) is not None:
+            unlocked.append(name)
+settings, _ = read(os.environ)
+export = exporting.OtlpExport(settings, "1")
+sys.meta_path.insert(0, Watch)
+sent = [export.points([Point(semconv.RECORDER_UP, {semconv.PROCESS_ID: "p"}, 1, 2, 3)], {})]
+export.provider({}).get_tracer("t").start_span("s").end()
+sent += [export.flush(), export.points([], {})]
+print(sent, unlocked)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "variable"),
+    [
+        ("http/protobuf", "CREDWATCH_ENDPOINT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("http/protobuf signer", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ("grpc", "CREDWATCH_ENDPOINT"),
+        ("grpc", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("grpc", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    ],
+)
+def test_what_sending_imports_is_imported_with_the_lock_that_a_fork_waits_for(
+    server: Server, tmp_path: Path, protocol: str, variable: str
+) -> None:
+    protocol, _, signer = protocol.partition(" ")
+    (tmp_path / "signer.py").write_text("import requests\nfrom requests import Session")
+    (tmp_path / "signer-1.dist-info").mkdir()
+    group = f"[opentelemetry_otlp_credential_provider]\n{signer} = signer:Session" if signer else ""
+    (tmp_path / "signer-1.dist-info" / "entry_points.txt").write_text(group)
+    server.kind, server.body = PROTOBUF, REJECTS.SerializeToString()
+    with Collector() as collector:
+        url = server.url if protocol == "http/protobuf" else f"http://127.0.0.1:{collector.port}"
+        environ = {
+            **os.environ,
+            variable: url,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+            "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER": signer,
+            "PYTHONPATH": str(tmp_path),
+        }
+        done = subprocess.run([sys.executable, "-c", WATCHED], env=environ, capture_output=True, text=True, check=False)
+    assert done.stdout == "[True, True, True] []\n", done.stderr
+
+
+@pytest.mark.parametrize("signal", ["metrics", "traces"])
+def test_no_fork_waits_for_a_file_that_is_slow(server: Server, tmp_path: Path, signal: str) -> None:
+    pipe = tmp_path / "headers"
+    os.mkfifo(pipe)
+    export = OtlpExport(Settings(endpoint=server.url, headers_file=str(pipe)), "1")
+    worker = threading.Thread(
+        target=(lambda: export.points([POINT], {})) if signal == "metrics" else lambda: span(export)
+    )
+    worker.start()
+    with pipe.open("w") as held:  # open once the other side reads
+        forking = edge.importing.acquire(blocking=False)
+        held.write("x-token: ours")
+    if forking:
+        edge.importing.release()
+    worker.join()
+    ((_, headers),) = server.got
+    assert (forking, headers["x-token"]) == (True, "ours")
+
+
 def test_the_applications_own_exporters_go_on_to_log(caplog: pytest.LogCaptureFixture) -> None:
     """Only while we export, and only in our thread, is what they say kept back."""
     with socket.socket() as unheard:  # bound and not listening
@@ -487,32 +569,40 @@ def test_the_applications_own_exporters_go_on_to_log(caplog: pytest.LogCaptureFi
     assert caplog.records
 
 
-@pytest.mark.parametrize("text", ["no colon", ": value"])
+@pytest.mark.parametrize("text", ["no colon", ": value", "a b: c", "a\u00fc: b", "a: \u00fc", "a: b\x7f", "a: \x1b[2J"])
 def test_a_line_that_is_no_header_is_named_by_its_number(tmp_path: Path, text: str) -> None:
     headers = tmp_path / "headers"
-    headers.write_text(f"a: b\n{text}\n")
+    headers.write_text(f"A-b: c: d\n{text}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="line 2"):
         headers_of(str(headers))
 
 
-@pytest.mark.parametrize("what", ["missing", "not a header", "certificate"])
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+@pytest.mark.parametrize(
+    ("field", "text", "error"),
+    [
+        ("headers_file", None, "FileNotFoundError"),
+        ("headers_file", "sentinel", "ValueError"),
+        ("certificate", None, "FileNotFoundError"),
+        ("certificate", "sentinel", "SSLError"),
+        ("certificate", "", "SSLError"),
+    ],
+)
 def test_a_file_that_cannot_be_used_is_one_warning_and_no_exception(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, protocol: str, field: str, text: str | None, error: str
 ) -> None:
     file = tmp_path / "file"
-    if what == "not a header":
-        file.write_text("sentinel")
-    path = str(file)
-    settings = (
-        Settings(endpoint="https://127.0.0.1:9", certificate=path)
-        if what == "certificate"
-        else Settings(endpoint="http://127.0.0.1:9", headers_file=path)
-    )
+    if text is not None:
+        file.write_text(text)
+    named: dict[str, Any] = {field: str(file)}
+    settings = Settings(endpoint="https://127.0.0.1:9", protocol=protocol, **named)
     export = OtlpExport(settings, "1")
-    assert not export.points([POINT], {})
-    if what != "certificate":
-        assert not export.points([POINT], {})
-        export.provider({}).get_tracer("t").start_span("s").end()
-        assert not export.flush()
-        assert sum("CREDWATCH_HEADERS_FILE" in record.getMessage() for record in caplog.records) == 1
+    assert [export.points([POINT], {}), export.points([POINT], {}), span(export)] == [False] * 3
+    (record,) = caplog.records
+    assert f"CREDWATCH_HEADERS_FILE or CREDWATCH_CERTIFICATE cannot be used ({error})" in record.getMessage()
     assert "sentinel" not in caplog.text
+
+
+def test_without_tls_no_certificate_is_read(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    export = OtlpExport(Settings(endpoint=server.url, certificate="/nowhere/ca.pem"), "1")
+    assert (export.points([POINT], {}), caplog.records) == (True, [])

@@ -114,6 +114,26 @@ def test_what_switched_itself_off_is_taken_away_all_the_same(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.usefixtures("active")
+def test_a_client_that_the_collector_does_not_see_keeps_handlers_that_do_nothing() -> None:
+    hidden, ended = client("sqs"), instrumentor.active()
+    assert ended is not None
+    gc.freeze()
+    try:
+        credwatch.uninstrument()
+    finally:
+        gc.unfreeze()
+    hidden.list_queues()
+    assert (ours(hidden.meta.events), ended.ledger.snapshot()) == (6, [])
+    credwatch.instrument(settings=Settings())
+    active = instrumentor.active()
+    assert active is not None
+    hidden.list_queues()
+    assert ([calls for _, calls, *_ in active.ledger.snapshot()], ended.ledger.snapshot()) == ([1], [])
+    credwatch.uninstrument()
+    assert ours(hidden.meta.events) == 6
+
+
 @pytest.mark.parametrize("number", [50, pytest.param(10_000, marks=pytest.mark.verify)])
 def test_any_number_of_dropped_clients_leaves_registry_and_ledger_as_small_as_one(
     recording: Recording, number: int

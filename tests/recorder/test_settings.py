@@ -134,11 +134,29 @@ def test_each_signal_goes_where_the_specification_says(
     assert settings.exports == bool(environ)
 
 
-def test_an_endpoint_without_a_scheme_is_grpcs_and_said_where_http_is_spoken() -> None:
-    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}
-    settings, problems = read({**environ, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
-    assert (settings.target.endpoint, problems) == ("collector:4317", [])
-    settings, problems = read({**environ, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"})
-    assert (settings.target.endpoint, settings.spans_target.endpoint) == ("", "collector:4317")
-    (problem,) = problems
-    assert problem.startswith("OTEL_EXPORTER_OTLP_ENDPOINT is ignored: expected a URL that begins with http://")
+NAME = "collector:4317"  # without a scheme: an address for gRPC alone
+GENERAL, COUNTS, SPANS = (f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT is ignored" for signal in ("", "METRICS_", "TRACES_"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "counts", "spans", "said"),
+    [
+        ({"ENDPOINT": NAME, "PROTOCOL": "grpc"}, NAME, NAME, []),
+        ({"ENDPOINT": NAME}, "", "", [f"{GENERAL} for counts and spans: "]),
+        ({"ENDPOINT": NAME, "TRACES_PROTOCOL": "grpc"}, "", NAME, [f"{GENERAL} for counts: "]),
+        ({"ENDPOINT": NAME, "METRICS_PROTOCOL": "grpc"}, NAME, "", [f"{GENERAL} for spans: "]),
+        ({"ENDPOINT": NAME, "METRICS_ENDPOINT": "http://m:1/x", "TRACES_PROTOCOL": "grpc"}, "http://m:1/x", NAME, []),
+        ({"ENDPOINT": NAME, "METRICS_ENDPOINT": "http://m:1/x"}, "http://m:1/x", "", [f"{GENERAL} for spans: "]),
+        ({"ENDPOINT": "http://c:1", "METRICS_ENDPOINT": NAME}, "http://c:1", "http://c:1", [f"{COUNTS}: "]),
+        ({"ENDPOINT": NAME, "TRACES_ENDPOINT": NAME}, "", "", [f"{SPANS}: ", f"{GENERAL} for counts and spans: "]),
+        ({"TRACES_ENDPOINT": NAME}, "", "", [f"{SPANS}: "]),
+    ],
+)  # fmt: skip
+def test_an_endpoint_without_a_scheme_is_grpcs_and_said_where_http_is_spoken(
+    variables: dict[str, str], counts: str, spans: str, said: list[str]
+) -> None:
+    settings, problems = read({f"OTEL_EXPORTER_OTLP_{name}": value for name, value in variables.items()})
+    assert (settings.target.endpoint, settings.spans_target.endpoint) == (counts, spans)
+    why = "expected a URL that begins with http:// or https://, for http/protobuf"
+    assert problems == [f"{beginning}{why}" for beginning in said]
+    assert read({"CREDWATCH_ENDPOINT": "http://o:1", "OTEL_EXPORTER_OTLP_ENDPOINT": NAME})[1] == []

@@ -64,8 +64,11 @@ def data(text: str) -> None:
 
 
 def document(value: Any, *, indent: int | None = 2) -> None:
-    """Write a value as JSON, whole and unbroken; `indent=None` makes it one line."""
-    out.print(json.dumps(value, indent=indent), soft_wrap=True)
+    """Write a value as JSON, whole and unbroken; `indent=None` makes it one line.
+
+    Hidden characters are written out as JSON has it, so that it stays the same value.
+    """
+    out.print(visible(json.dumps(value, indent=indent)), soft_wrap=True)
 
 
 def never_unwritable() -> None:

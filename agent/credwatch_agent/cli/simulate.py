@@ -36,7 +36,7 @@ def _answered(number: int, line: bytes) -> bool:
     try:
         text = line.decode("utf-8-sig").strip()
         if text:
-            sys.stdout.write(answer_line(text, wrong.append) + "\n")
+            sys.stdout.write(visible(answer_line(text, wrong.append)) + "\n")
             sys.stdout.flush()  # whoever writes the requests may wait for the answers
     except UnicodeDecodeError as error:
         wrong = [f"not UTF-8 at byte {error.start}; write it as UTF-8"]

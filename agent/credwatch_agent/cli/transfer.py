@@ -21,6 +21,7 @@ from credwatch_agent.cli.console import err, say
 from credwatch_agent.cli.failure import CLEAN, UsageError
 from credwatch_agent.cli.progress import Quiet, working
 from credwatch_agent.cli.stored import Db
+from credwatch_agent.exports.layout import visible
 from credwatch_agent.findings.words import count
 from credwatch_agent.records import Batch, Health, Span, UsagePoint
 from credwatch_agent.store import Store, texts
@@ -109,7 +110,7 @@ def _text(value: object) -> str:
 
 
 def _line(kind: str, value: object) -> str:
-    return json.dumps({kind: value}) + "\n"
+    return visible(json.dumps({kind: value})) + "\n"
 
 
 def _from_batch(batch: Batch) -> list[object]:
