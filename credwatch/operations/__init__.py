@@ -17,7 +17,7 @@ from credwatch.operations.naming import EVERYTHING, NOTHING, Facets, Named, Plac
 from credwatch.operations.naming import partition_of as partition_of
 from credwatch.operations.table import Authorizations, Choice, Usual
 
-VERSION = "5"
+VERSION = "6"
 """Version of the map, data and rules together; raised with every change of an answer."""
 
 
