@@ -51,8 +51,23 @@ UNLISTED: dict[str, str] = {
     ),
     "cloudwatch:DescribeAlarmContributors":
         "https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html",
-    "glue:BatchGetIterableForms":
+    **dict.fromkeys(
+        [
+            "glue:AssociateGlossaryTerms", "glue:BatchGetIterableForms", "glue:CreateGlossary",
+            "glue:CreateGlossaryTerm", "glue:DeleteAsset", "glue:DeleteAssetType", "glue:DeleteAttachment",
+            "glue:DeleteFormType", "glue:DeleteGlossary", "glue:DeleteGlossaryTerm",
+            "glue:DisassociateGlossaryTerms", "glue:GetAsset", "glue:GetAssetType", "glue:GetFormType",
+            "glue:GetGlossary", "glue:GetGlossaryTerm", "glue:ListAssetTypes", "glue:ListFormTypes",
+            "glue:ListGlossaries", "glue:ListGlossaryTerms", "glue:ListIterableForms", "glue:PutAsset",
+            "glue:PutAssetType", "glue:PutAttachment", "glue:PutFormType", "glue:SearchAssets",
+            "glue:UpdateGlossary", "glue:UpdateGlossaryTerm",
+        ],
         "https://docs.aws.amazon.com/glue/latest/dg/catalog-business-context-getting-started.html",
+    ),
+    **dict.fromkeys(
+        ["glue:GetDataCatalogExportConfiguration", "glue:PutDataCatalogExportConfiguration"],
+        "https://docs.aws.amazon.com/glue/latest/dg/catalog-export-s3-tables.html",
+    ),
     "iam:UpdateDelegationRequest":
         "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies-temporary-delegation.html",
     **dict.fromkeys(

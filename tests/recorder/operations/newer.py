@@ -71,5 +71,6 @@ def _following(client: str, operations: Names, listed: Names) -> tuple[int, int]
         for name in set(operations(client)) - aside
         if not CARRYING.search(name) and coverage.layer(client, name) not in {"unsigned", "unknown"}
     }
-    own = {name for name in known & set(listed(prefix)) if f"{prefix}:{name}" in coverage.possible(client, name)}
+    told = {name for name in known if coverage.layer(client, name) == "table"} | set(listed(prefix))
+    own = {name for name in known & told if f"{prefix}:{name}" in coverage.possible(client, name)}
     return len(own), len(known)

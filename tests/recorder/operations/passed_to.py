@@ -7,7 +7,8 @@ that are not named, where the entries of all were read. Where the reference leav
 (CodeBuild's fleets, Cognito, Storage Gateway, an EMR Studio), and where the operation takes roles for several
 services of which it names one (RequestSpotFleet), nothing is claimed. UpdateAutoScalingGroup has the services of
 CreateAutoScalingGroup: the guide says that both make a dry run of RunInstances
-(`https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html`). That the reference
+(`https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html`). The definer of a Glue
+view is passed to two services (`https://docs.aws.amazon.com/lake-formation/latest/dg/views-prereqs.html`). That the reference
 names no role at all proves nothing: it names none of an S3 batch job, whose guide says that one is passed.
 
 Where the reference names the service of `CreateX` and not that of `UpdateX`, which takes roles in the same
@@ -134,7 +135,7 @@ PASSED_TO: Mapping[str, Mapping[str, str]] = {
     "fis": {"fis.amazonaws.com": "CreateExperimentTemplate"},
     "fms": {"fms.amazonaws.com": "*"},
     "gamelift": {"gamelift.amazonaws.com": "CreateBuild CreateFleet"},
-    "glue": {"glue.amazonaws.com": "*"},
+    "glue": {"glue.amazonaws.com": "*", "glue.amazonaws.com,lakeformation.amazonaws.com": "CreateTable UpdateTable"},
     "grafana": {"grafana.amazonaws.com": "CreateWorkspace"},
     "greengrass": {"greengrass.amazonaws.com": "AssociateRoleToGroup AssociateServiceRoleToAccount"},
     "greengrassv2": {"greengrass.amazonaws.com": "*"},
