@@ -6,6 +6,7 @@ closed pipe) is tested with a real one.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -159,10 +160,11 @@ def test_a_stream_without_the_characters_stops_no_command(
     name: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    stream = io.TextIOWrapper(written, encoding="ascii")  # closes what it wraps when it goes
     monkeypatch.setenv("CREDWATCH_SERVE_EXEMPTIONS", "größe.toml")
     arguments = ROWS[name].arguments if name != "snapshot" else ["--out", "größe.json", *ROWS[name].arguments[2:]]
-    code, _, _ = run(*name.split(), *arguments)
+    with contextlib.redirect_stdout(stream):
+        code, _, _ = run(*name.split(), *arguments)
     assert code == ROWS[name].code
     assert written.getvalue().isascii()
     assert name not in {"config check", "snapshot"} or b"gr\\xf6\\xdfe" in written.getvalue()
