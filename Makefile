@@ -23,7 +23,7 @@ demo: $(READY) $(ASYNC_READY)    ## the demo world, the report on it, a trace (K
 check: lint    ## lint and the fast tests, under a minute
 	$(BIN)/pytest -n $(JOBS) -m "not slow and not verify" -q
 
-test: lint $(ASYNC_READY) $(COEXIST_READY)    ## what CI runs, five to six minutes
+test: lint $(ASYNC_READY) $(COEXIST_READY)    ## what CI runs, under five minutes
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not verify"
 
 verify: lint $(ASYNC_READY) $(COEXIST_READY)    ## everything at its full size, under an hour
