@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from credwatch.operations.naming import MOST, Named, Place, reads, several, text, texts
+from credwatch.operations.naming import MOST, Named, Place, is_account, reads, several, text, texts
 
 # --- Glue's catalog -----------------------------------------------------------------------------
 
@@ -23,15 +23,11 @@ def _glue(params: Mapping[str, object], place: Place) -> tuple[str, str]:
     """
     catalog = text(params.get(_CATALOGS[0])) or text(params.get(_CATALOGS[1]))
     account, colon, path = catalog.partition(":")
-    if not colon and not _is_account(account):
+    if not colon and not is_account(account):
         account, path = place[2], catalog
-    elif not _is_account(account):
+    elif not is_account(account):
         account, path = "*", "*"
     return f"arn:{place[0]}:glue:{place[1]}:{account}:", path
-
-
-def _is_account(value: str) -> bool:
-    return len(value) == 12 and value.isdigit()
 
 
 def _under(path: str, name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from credwatch.operations.naming import MOST, Named, Place, Shape, reads, several, text, texts
+from credwatch.operations.naming import Named, Place, Shape, entries, is_account, is_arn_of, reads, several, text, texts
 
 # --- EC2 ----------------------------------------------------------------------------------------
 
@@ -65,9 +65,8 @@ def ec2_by_id(params: Mapping[str, object], place: Place) -> Named:
 @reads("TagSpecifications", "PoolTagSpecifications")
 def ec2_tag_specifications(params: Mapping[str, object], place: Place) -> Named:
     """Resources that are tagged when they are made: the kinds that the tag specifications name."""
-    listed = [params.get("TagSpecifications"), params.get("PoolTagSpecifications")]
-    entries = [entry for each in listed if isinstance(each, (list, tuple)) for entry in each[:MOST]]
-    kinds = {text(entry.get("ResourceType")) for entry in entries if isinstance(entry, dict)} - {""}
+    listed = [*entries(params.get("TagSpecifications")), *entries(params.get("PoolTagSpecifications"))]
+    kinds = {text(entry.get("ResourceType")) for entry in listed} - {""}
     plain = {kind for kind in kinds if kind.replace("-", "").isalnum()}
     if not plain:
         return ("*",), False
@@ -132,8 +131,8 @@ def ecs_parent(params: Mapping[str, object], place: Place) -> Named:
 
 def _ecr(params: Mapping[str, object], place: Place, service: str, region: str) -> Named:
     registry = text(params.get("registryId"))
-    owned = len(registry) == 12 and registry.isdigit()
-    base = f"arn:{place[0]}:{service}:{region}:{(registry if owned else '*') if registry else place[2]}:repository/"
+    owner = (registry if is_account(registry) else "*") if registry else place[2]
+    base = f"arn:{place[0]}:{service}:{region}:{owner}:repository/"
     names = texts(params, "repositoryName", "repositoryNames")
     return several((f"{base}{name or '*'}", bool(name)) for name in names or [""])
 
@@ -185,10 +184,10 @@ def batch_job_definition(params: Mapping[str, object], place: Place) -> Named:
     name = text(params.get("jobDefinition"))
     base = f"arn:{place[0]}:batch:{place[1]}:{place[2]}:job-definition/"
     if name[:4] == "arn:":
-        parts = name.split(":", 5)
-        if len(parts) != 6 or parts[2] != "batch" or not parts[5].startswith("job-definition/"):
+        if not is_arn_of(name, "batch", "job-definition/"):
             return (f"arn:{place[0]}:batch:*:*:job-definition/*:*",), False
-        base, name = ":".join(parts[:5]) + ":job-definition/", parts[5].removeprefix("job-definition/")
+        owner, _, name = name.partition(":job-definition/")
+        base = f"{owner}:job-definition/"
     return (base + (name if ":" in name else f"{name or '*'}:*"),), bool(name)
 
 
@@ -238,7 +237,7 @@ _ORGANIZATIONS_KINDS = {
 
 
 def _organizations(name: str, place: Place) -> tuple[str, bool]:
-    if len(name) == 12 and name.isdigit():
+    if is_account(name):
         return f"arn:{place[0]}:organizations::*:account/o-*/{name}", True
     kind = _ORGANIZATIONS_KINDS.get(name.partition("-")[0])
     if kind is None:

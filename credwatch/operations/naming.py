@@ -88,6 +88,17 @@ def texts(params: Mapping[str, object], *names: str) -> list[str]:
     return [text(value) for value in values]
 
 
+def is_account(value: str) -> bool:
+    """Tell whether a text is the id of an account."""
+    return len(value) == 12 and value.isdigit()
+
+
+def is_arn_of(value: str, service: str, kinds: str | tuple[str, ...]) -> bool:
+    """Tell whether a text is the ARN of a resource of a service whose last part begins as one of `kinds`."""
+    parts = value.split(":", 5)
+    return len(parts) == 6 and parts[2] == service and parts[5].startswith(kinds)
+
+
 def entries(value: object) -> list[Mapping[str, object]]:
     """Return the structures of a list."""
     listed = value[:MOST] if isinstance(value, (list, tuple)) else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from credwatch.operations.naming import Named, Place, entries, reads, several, text, texts
+from credwatch.operations.naming import Named, Place, entries, is_arn_of, reads, several, text, texts
 
 # --- DynamoDB -----------------------------------------------------------------------------------
 
@@ -86,8 +86,7 @@ def events_entry_buses(params: Mapping[str, object], place: Place) -> Named:
 def _bus(name: str, place: Place) -> tuple[str, bool]:
     if name[:4] != "arn:":
         return f"arn:{place[0]}:events:{place[1]}:{place[2]}:event-bus/{name.removeprefix('event-bus/')}", True
-    parts = name.split(":", 5)
-    given = len(parts) == 6 and parts[2] == "events" and parts[5].startswith(("event-bus/", "event-busv2/"))
+    given = is_arn_of(name, "events", ("event-bus/", "event-busv2/"))
     return (name, True) if given else (f"arn:{place[0]}:events:*:*:event-bus/*", False)
 
 
@@ -210,8 +209,7 @@ def _bedrock_arn(arn: str, place: Place) -> Named:
 @reads("modelId")
 def bedrock_prompt(params: Mapping[str, object]) -> bool:
     """Whether a prompt of Prompt management stands where the model does: it is rendered with another action."""
-    parts = text(params.get("modelId")).split(":", 5)
-    return len(parts) == 6 and parts[2] == "bedrock" and parts[5].startswith("prompt/")
+    return is_arn_of(text(params.get("modelId")), "bedrock", "prompt/")
 
 
 @reads("inferenceProfileIdentifier")
@@ -220,8 +218,7 @@ def bedrock_profile(params: Mapping[str, object], place: Place) -> Named:
     name = text(params.get("inferenceProfileIdentifier"))
     base = f"arn:{place[0]}:bedrock:{place[1]}:{place[2]}:"
     if name[:4] == "arn:":
-        parts = name.split(":", 5)
-        given = len(parts) == 6 and parts[2] == "bedrock" and parts[5].startswith(_PROFILES)
+        given = is_arn_of(name, "bedrock", _PROFILES)
         return ((name,), True) if given else (("*",), False)
     if not name:
         return (f"{base}application-inference-profile/*", f"{base}inference-profile/*"), False
@@ -236,8 +233,7 @@ def cloudformation_stack_set(params: Mapping[str, object], place: Place) -> Name
     """Stack set: a name, or an id, which goes on after a colon; a delegated administrator's is another account's."""
     name = text(params.get("StackSetName"))
     if name[:4] == "arn:":
-        parts = name.split(":", 5)
-        given = len(parts) == 6 and parts[2] == "cloudformation" and parts[5].startswith("stackset/")
+        given = is_arn_of(name, "cloudformation", "stackset/")
         return (name if given else f"arn:{place[0]}:cloudformation:*:*:stackset/*:*",), given
     account = "*" if text(params.get("CallAs")) == "DELEGATED_ADMIN" else place[2]
     base = f"arn:{place[0]}:cloudformation:{place[1]}:{account}:stackset/"

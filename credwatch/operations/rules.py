@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from credwatch.operations import glue, infrastructure, resources, s3, ssm
-from credwatch.operations.naming import Derivation, Named, Place, Rule, Shape, Test, Variant, reads, text
+from credwatch.operations.naming import (
+    Derivation,
+    Named,
+    Place,
+    Rule,
+    Shape,
+    Test,
+    Variant,
+    is_account,
+    is_arn_of,
+    reads,
+    text,
+)
 
 # --- SQS ----------------------------------------------------------------------------------------
 
@@ -26,7 +38,7 @@ def sqs_queue(params: Mapping[str, object], place: Place) -> Named:
     if len(parts) < 3:
         return (f"arn:{place[0]}:sqs:{place[1]}:{place[2]}:{name}",), True
     region, account = _host_region(parts[0]) or place[1], parts[1]
-    owned = len(account) == 12 and account.isdigit()
+    owned = is_account(account)
     return (f"arn:{place[0]}:sqs:{region}:{account if owned else '*'}:{name}",), True
 
 
@@ -49,7 +61,7 @@ def _is_region(label: str) -> bool:
 def sqs_named(params: Mapping[str, object], place: Place) -> Named:
     """Queue by its name: that of another account where the request names its owner."""
     name, owner = text(params.get("QueueName")), text(params.get("QueueOwnerAWSAccountId")) or place[2]
-    owned = len(owner) == 12 and owner.isdigit()
+    owned = is_account(owner)
     return (f"arn:{place[0]}:sqs:{place[1]}:{owner if owned else '*'}:{name or '*'}",), bool(name)
 
 
@@ -185,7 +197,7 @@ def sts_root(params: Mapping[str, object], place: Place) -> Named:
     """AssumeRoot's target: the account itself, or an ARN in it."""
     target = text(params.get("TargetPrincipal"))
     account = target.split(":", 5)[4] if target[:4] == "arn:" and target.count(":") >= 5 else target
-    known = len(account) == 12 and account.isdigit()
+    known = is_account(account)
     return (f"arn:{place[0]}:iam::{account if known else '*'}:root",), known
 
 
@@ -208,8 +220,7 @@ def _task_definitions(values: list[object], kind: str, place: Place) -> Named:
     arns, known = set(), True
     for name in map(text, values):
         if name[:4] == "arn:":
-            parts = name.split(":", 5)
-            given = len(parts) == 6 and parts[2] == "ecs" and parts[5].startswith(kind)
+            given = is_arn_of(name, "ecs", kind)
             arns.add(name if given else f"arn:{place[0]}:ecs:*:*:{kind}*:*")
             known = known and given
         elif name:

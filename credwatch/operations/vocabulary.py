@@ -11,7 +11,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from credwatch.operations import rules
-from credwatch.operations.naming import EVERYTHING, NOTHING, READS, Named, Place, Shape, Test, anywhere, reads, text
+from credwatch.operations.naming import (
+    EVERYTHING,
+    NOTHING,
+    READS,
+    Named,
+    Place,
+    Shape,
+    Test,
+    anywhere,
+    is_account,
+    reads,
+    text,
+)
 
 Reader = Callable[[Mapping[str, object]], list[object]]
 
@@ -163,7 +175,7 @@ def _owned(name: str, shape: Shape) -> Shape:
     def owned(params: Mapping[str, object], place: Place) -> Named:
         given = text(params.get(name))
         if given:
-            place = (place[0], place[1], given if len(given) == 12 and given.isdigit() else "*", place[3])
+            place = (place[0], place[1], given if is_account(given) else "*", place[3])
         return shape(params, place)
 
     return owned
